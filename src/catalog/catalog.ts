@@ -1,0 +1,95 @@
+import * as v from "valibot";
+
+import { Manifest, ModelName, ModelVersion } from "./manifest.ts";
+
+/** A movable name for a version. A label is never a number, so that a URL can take either. */
+export const Label = v.pipe(v.string(), v.regex(/^[a-z][a-z0-9-]{0,31}$/));
+
+/** The label that a request follows when nothing else chooses. */
+export const STABLE = "stable";
+
+const VersionKey = v.pipe(v.string(), v.regex(/^[1-9][0-9]{0,14}$/));
+
+/** `catalog.json` in the bucket: the source of truth, replaced only if its etag still matches. */
+export const CatalogSource = v.object({
+  schema: v.literal(1),
+  /** Counts every catalog ever written. */
+  number: v.pipe(v.number(), v.safeInteger(), v.minValue(0)),
+  models: v.record(
+    ModelName,
+    v.object({ versions: v.array(ModelVersion), labels: v.record(Label, ModelVersion) }),
+  ),
+});
+export type CatalogSource = v.InferOutput<typeof CatalogSource>;
+
+/** The value that the edge reads: the source with every manifest in it, so that a cold model costs no further look-up. */
+export const Catalog = v.object({
+  schema: v.literal(1),
+  number: CatalogSource.entries.number,
+  models: v.record(
+    ModelName,
+    v.object({
+      versions: v.record(VersionKey, Manifest),
+      labels: v.record(Label, ModelVersion),
+    }),
+  ),
+});
+export type Catalog = v.InferOutput<typeof Catalog>;
+export type CatalogModel = Catalog["models"][string];
+
+export const EMPTY_CATALOG: CatalogSource = { schema: 1, number: 0, models: {} };
+
+/**
+ * Compiles the source into what the edge reads.
+ *
+ * @param manifestOf the manifest of a version that the source lists
+ * @throws Error naming the label or version that does not hold together
+ */
+export function compileCatalog(
+  source: CatalogSource,
+  manifestOf: (model: string, version: number) => Manifest,
+): Catalog {
+  const models: Catalog["models"] = {};
+  for (const [name, { versions, labels }] of Object.entries(source.models)) {
+    const manifests: Record<string, Manifest> = {};
+    for (const version of versions) {
+      const manifest = manifestOf(name, version);
+      if (manifest.name !== name || manifest.version !== version) {
+        throw new Error(
+          `The manifest of ${name} ${version} calls itself ${manifest.name} ${manifest.version}.`,
+        );
+      }
+      manifests[version] = manifest;
+    }
+    for (const [label, version] of Object.entries(labels)) {
+      if (!(version in manifests)) {
+        throw new Error(
+          `The label "${label}" of ${name} names version ${version}, which is not published.`,
+        );
+      }
+    }
+    models[name] = { versions: manifests, labels };
+  }
+  return v.parse(Catalog, { schema: 1, number: source.number, models });
+}
+
+/** The catalog with one more version in it, labelled `stable` when the model has no stable version or `label` says so. */
+export function withVersion(
+  source: CatalogSource,
+  manifest: Manifest,
+  label?: string,
+): CatalogSource {
+  const { versions, labels } = source.models[manifest.name] ?? { versions: [], labels: {} };
+  const moved = label ?? (labels[STABLE] === undefined ? STABLE : undefined);
+  return {
+    ...source,
+    number: source.number + 1,
+    models: {
+      ...source.models,
+      [manifest.name]: {
+        versions: [...new Set([...versions, manifest.version])].sort((a, b) => a - b),
+        labels: moved === undefined ? labels : { ...labels, [moved]: manifest.version },
+      },
+    },
+  };
+}

@@ -1,0 +1,117 @@
+import * as v from "valibot";
+
+import { DATATYPES, type Datatype } from "../runtime/tensor.ts";
+
+/** Lowercase letters, digits, `-` and `_`: safe in a URL, an R2 key and a header. */
+export const ModelName = v.pipe(v.string(), v.regex(/^[a-z0-9][a-z0-9_-]{0,63}$/));
+
+/** Versions count up from 1 and are never reused. */
+export const ModelVersion = v.pipe(v.number(), v.safeInteger(), v.minValue(1));
+
+export const Digest = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/));
+
+const Bytes = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
+
+/** A content-addressed object in the bucket: `blobs/<digest>`. */
+export const BlobRef = v.object({ digest: Digest, bytes: Bytes });
+export type BlobRef = v.InferOutput<typeof BlobRef>;
+
+/** An input or output of the graph; `-1` stands for a dimension that the request chooses. */
+export const TensorSpec = v.object({
+  name: v.string(),
+  datatype: v.picklist(Object.keys(DATATYPES) as [Datatype, ...Datatype[]]),
+  shape: v.array(v.pipe(v.number(), v.safeInteger(), v.minValue(-1))),
+});
+export type TensorSpec = v.InferOutput<typeof TensorSpec>;
+
+const Labels = v.pipe(v.array(v.string()), v.minLength(1));
+const Count = v.pipe(v.number(), v.safeInteger(), v.minValue(1));
+
+/** What turns a person's input into tensors and back; one object per task, by `type`. */
+export const TaskConfig = v.variant("type", [
+  v.strictObject({
+    type: v.literal("embedding"),
+    /** Texts longer than this are cut, [CLS] and [SEP] included. */
+    maxTokens: Count,
+    dimensions: Count,
+    /** Asset that holds a Hugging Face `tokenizer.json`. */
+    tokenizer: v.literal("tokenizer"),
+  }),
+  v.strictObject({
+    type: v.literal("byte-classification"),
+    /** Bytes beyond this are ignored, as the model's authors do. */
+    maxBytes: Count,
+    /** Fewer bytes than this can't be classified. */
+    minBytes: Count,
+    labels: Labels,
+  }),
+  v.strictObject({
+    type: v.literal("speech-activity"),
+    sampleRate: Count,
+    /** Samples that the model hears per step, and how many of the step before it sees again. */
+    stepSamples: Count,
+    contextSamples: Count,
+    maxSeconds: Count,
+  }),
+  v.strictObject({
+    type: v.literal("tabular-classification"),
+    columns: v.pipe(v.array(v.string()), v.minLength(1)),
+    labels: Labels,
+  }),
+  /** Tensors in, tensors out: only the Open Inference Protocol. */
+  v.strictObject({ type: v.literal("tensor") }),
+]);
+export type TaskConfig = v.InferOutput<typeof TaskConfig>;
+export type TaskType = TaskConfig["type"];
+export type TaskConfigOf<T extends TaskType> = Extract<TaskConfig, { type: T }>;
+
+/**
+ * The immutable statement of one published version: `models/<name>/<version>/manifest.json`.
+ * Unknown fields are let through, so that an older edge can read what a newer publisher wrote.
+ */
+export const Manifest = v.object({
+  schema: v.literal(1),
+  name: ModelName,
+  version: ModelVersion,
+  description: v.string(),
+  /** SPDX expression of the weights. */
+  licence: v.string(),
+  /** Where the weights come from: `npm:<package>@<version>`. */
+  source: v.string(),
+  /** SHA-256 of everything that decided the build. */
+  sourceDigest: Digest,
+  task: TaskConfig,
+  /** The ONNX graph; its large initialisers live in `weights`. */
+  graph: BlobRef,
+  /** External data of the graph, mounted under this name. */
+  weights: v.optional(v.object({ name: v.string(), ...BlobRef.entries })),
+  /** Files that the task needs beside the graph. */
+  assets: v.record(v.string(), BlobRef),
+  inputs: v.array(TensorSpec),
+  outputs: v.array(TensorSpec),
+  /** Measured at publication; the host admits against the sum. */
+  memory: v.object({
+    /** Linear memory once the fixtures have run. */
+    heapBytes: Bytes,
+    /** JS memory that the task keeps: tokenizer tables. */
+    taskBytes: Bytes,
+  }),
+  limits: v.object({
+    /** Inputs per request. */
+    maxBatch: Count,
+    maxBodyBytes: Count,
+  }),
+});
+export type Manifest = v.InferOutput<typeof Manifest>;
+
+/** `models/<name>/model.json`: what a person writes; publication measures the rest. */
+export const ModelSource = v.strictObject({
+  name: ModelName,
+  version: ModelVersion,
+  description: v.string(),
+  licence: v.string(),
+  source: v.string(),
+  task: TaskConfig,
+  limits: Manifest.entries.limits,
+});
+export type ModelSource = v.InferOutput<typeof ModelSource>;

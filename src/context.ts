@@ -1,0 +1,23 @@
+import type { CatalogReader } from "./catalog/reader.ts";
+import type { ModelHost } from "./runtime/host.ts";
+import type { LoadedModel } from "./runtime/load-model.ts";
+import type { Log } from "./telemetry/log.ts";
+import type { Timing } from "./telemetry/timing.ts";
+
+/** What an isolate keeps from request to request. */
+export interface Isolate {
+  readonly catalog: CatalogReader;
+  readonly host: ModelHost<LoadedModel>;
+}
+
+/** What one request carries through the pipeline. Nothing of it outlives the request. */
+export interface Context {
+  readonly isolate: Isolate;
+  readonly requestId: string;
+  readonly timing: Timing;
+  readonly log: Log;
+  /** Milliseconds since the epoch. */
+  now(): number;
+  /** Keeps the request's I/O alive after the answer. */
+  waitUntil(promise: Promise<unknown>): void;
+}

@@ -1,0 +1,59 @@
+/**
+ * Every reason for which Nearside refuses or fails, as a stable code.
+ * `src/protocol/problem.ts` maps each to its wire form; a code without a row there does not compile.
+ */
+export const ERROR_CODES = [
+  // what the caller sent
+  "invalid_json",
+  "invalid_request",
+  "invalid_input",
+  "invalid_tensor",
+  "unsupported_media_type",
+  "unsupported_audio",
+  "body_too_large",
+  "body_timeout",
+  "batch_too_large",
+  "input_too_long",
+  "inference_failed",
+  // what the caller asked for
+  "route_not_found",
+  "method_not_allowed",
+  "model_not_found",
+  "version_not_found",
+  // what we could not do
+  "model_too_large",
+  "model_unavailable",
+  "model_damaged",
+  "model_load_failed",
+  "instance_trapped",
+  "out_of_memory",
+  "isolate_over_budget",
+  "catalog_unavailable",
+  "internal",
+] as const;
+
+export type ErrorCode = (typeof ERROR_CODES)[number];
+
+export interface ErrorDetails {
+  /** The offending place in the request: `inputs[0].shape`, `content-type`. */
+  field?: string;
+  /** Seconds after which a retry may succeed. */
+  retryAfterSeconds?: number;
+  /** For operators: logged, never sent. */
+  cause?: unknown;
+}
+
+/** An error whose `code` and `message` may be shown to the caller. Anything else is `internal`. */
+export class NearsideError extends Error {
+  override readonly name: string = "NearsideError";
+  readonly code: ErrorCode;
+  readonly field: string | undefined;
+  readonly retryAfterSeconds: number | undefined;
+
+  constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
+    super(message, details.cause === undefined ? undefined : { cause: details.cause });
+    this.code = code;
+    this.field = details.field;
+    this.retryAfterSeconds = details.retryAfterSeconds;
+  }
+}

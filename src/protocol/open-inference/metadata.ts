@@ -1,0 +1,28 @@
+import type { CatalogModel } from "../../catalog/catalog.ts";
+import type { Manifest, TensorSpec } from "../../catalog/manifest.ts";
+
+export const SERVER_NAME = "nearside";
+export const SERVER_VERSION = "0.1.0";
+
+/** What Triton calls an ONNX model run by ONNX Runtime. */
+const PLATFORM = "onnxruntime_onnx";
+
+/** `GET /v2` */
+export function serverMetadata(): object {
+  return { name: SERVER_NAME, version: SERVER_VERSION, extensions: [] };
+}
+
+/** `GET /v2/models/{m}[/versions/{v}]` */
+export function modelMetadata(model: CatalogModel, manifest: Manifest): object {
+  return {
+    name: manifest.name,
+    versions: Object.keys(model.versions),
+    platform: PLATFORM,
+    inputs: manifest.inputs.map(tensorMetadata),
+    outputs: manifest.outputs.map(tensorMetadata),
+  };
+}
+
+function tensorMetadata({ name, datatype, shape }: TensorSpec): object {
+  return { name, datatype, shape };
+}

@@ -1,0 +1,76 @@
+import { NearsideError } from "../../errors.ts";
+import type { Context } from "../../context.ts";
+import { type Target, chooseVersion } from "../../routing/choose.ts";
+import { decodeUtf8, isJson, mediaType, readBody } from "../body.ts";
+import { answer } from "../pipeline.ts";
+import { decodeInferRequest } from "./decode.ts";
+import { encodeInferResponse } from "./encode.ts";
+import { modelMetadata, serverMetadata } from "./metadata.ts";
+
+/** JSON spends up to 20 bytes on a float, so tensors need more room than a task's input. */
+const MAX_BODY_BYTES = 16 * 1024 * 1024;
+
+/** `GET /v2` */
+export function getServer(): Response {
+  return Response.json(serverMetadata());
+}
+
+/** `GET /v2/health/live`: this isolate answers. */
+export function getLive(): Response {
+  return Response.json({ live: true });
+}
+
+/** `GET /v2/health/ready`: models can be looked up. @throws NearsideError `catalog_unavailable` */
+export async function getReady(context: Context): Promise<Response> {
+  await context.isolate.catalog.get(context);
+  return Response.json({ ready: true });
+}
+
+/** `GET /v2/models/{m}[/versions/{v}]` */
+export async function getModel(context: Context, target: Target): Promise<Response> {
+  const catalog = await context.isolate.catalog.get(context);
+  const manifest = chooseVersion(catalog, target);
+  const model = catalog.models[manifest.name];
+  return Response.json(model === undefined ? {} : modelMetadata(model, manifest));
+}
+
+/** `GET /v2/models/{m}[/versions/{v}]/ready`: a request would be served, if need be after loading. */
+export async function getModelReady(context: Context, target: Target): Promise<Response> {
+  const catalog = await context.isolate.catalog.get(context);
+  const { name, version } = chooseVersion(catalog, target);
+  if (context.isolate.host.isFailing(name, version, context.now())) {
+    throw new NearsideError("model_unavailable", `Loading "${name}" has just failed.`, {
+      retryAfterSeconds: 1,
+    });
+  }
+  return Response.json({ name, ready: true });
+}
+
+/** `POST /v2/models/{m}[/versions/{v}]/infer` */
+export function postInfer(context: Context, target: Target, request: Request): Promise<Response> {
+  return answer(context, target, {
+    async decode(manifest) {
+      const type = mediaType(request.headers.get("content-type"));
+      if (type.essence !== "" && !isJson(type)) {
+        throw new NearsideError("unsupported_media_type", "Send application/json.", {
+          field: "content-type",
+        });
+      }
+      if (request.headers.has("inference-header-content-length")) {
+        throw new NearsideError(
+          "invalid_request",
+          "This server does not offer the binary tensor extension.",
+          {
+            field: "inference-header-content-length",
+          },
+        );
+      }
+      return decodeInferRequest(decodeUtf8(await readBody(request, MAX_BODY_BYTES)), manifest);
+    },
+    run: ({ session }, { feeds, outputs }) => session.run(feeds, outputs),
+    encode: (tensors, { id, outputs }, manifest) =>
+      new Response(encodeInferResponse(manifest, id, outputs, tensors), {
+        headers: { "content-type": "application/json" },
+      }),
+  });
+}

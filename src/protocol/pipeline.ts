@@ -1,0 +1,39 @@
+import type { Manifest } from "../catalog/manifest.ts";
+import type { Context } from "../context.ts";
+import { type Target, chooseVersion } from "../routing/choose.ts";
+import type { Start } from "../runtime/host.ts";
+import type { LoadedModel } from "../runtime/load-model.ts";
+
+/** What a protocol adds to a request's way: how it reads the request, and how it writes the answer. */
+export interface Exchange<Input, Output> {
+  /** Checks the request as far as it can without the model. */
+  decode(manifest: Manifest): Input | Promise<Input>;
+  run(model: LoadedModel, input: Input): Output;
+  encode(output: Output, input: Input, manifest: Manifest): Response;
+}
+
+/** The way of every inference request, whatever its protocol. */
+export async function answer<Input, Output>(
+  context: Context,
+  target: Target,
+  exchange: Exchange<Input, Output>,
+): Promise<Response> {
+  const { isolate, timing } = context;
+  const catalog = await timing.measure("catalog", () => isolate.catalog.get(context));
+  const manifest = chooseVersion(catalog, target);
+  const input = await timing.measure("decode", () => exchange.decode(manifest));
+
+  const asked = context.now();
+  let start: Start = "warm";
+  const output = await isolate.host.use(manifest, context, (model, how) => {
+    start = how;
+    if (how !== "warm") timing.add("load", context.now() - asked);
+    return timing.measureSync("infer", () => exchange.run(model, input));
+  });
+  const response = timing.measureSync("encode", () => exchange.encode(output, input, manifest));
+
+  response.headers.set("nearside-model", manifest.name);
+  response.headers.set("nearside-version", String(manifest.version));
+  response.headers.set("nearside-start", start);
+  return response;
+}

@@ -1,0 +1,92 @@
+import type { Manifest } from "../catalog/manifest.ts";
+import type { Context } from "../context.ts";
+import { NearsideError } from "../errors.ts";
+import type { Target } from "../routing/choose.ts";
+import { type BoundTask, taskFor } from "../tasks/index.ts";
+import type { TaskRequest } from "../tasks/task.ts";
+import { decodeUtf8, isJson, mediaType, parseJson, readBody } from "./body.ts";
+import { answer } from "./pipeline.ts";
+
+/**
+ * `POST /v1/predict/{model}[/versions/{v}]`: `{"inputs": …, "parameters": {…}}`, or a raw body of a media
+ * type that the task takes, with parameters in the query.
+ */
+export function postPredict(context: Context, target: Target, request: Request): Promise<Response> {
+  return answer(context, target, {
+    async decode(manifest) {
+      const task = taskOf(manifest);
+      return { task, input: task.decode(await readTaskRequest(request, task, manifest)) };
+    },
+    run: ({ session, resources }, { task, input }) => task.run(session, resources, input),
+    encode: ({ output }) =>
+      new Response(JSON.stringify(output), { headers: { "content-type": "application/json" } }),
+  });
+}
+
+function taskOf(manifest: Manifest): BoundTask {
+  const task = taskFor(manifest);
+  if (task !== undefined) return task;
+  throw new NearsideError(
+    "invalid_request",
+    `"${manifest.name}" takes tensors only: use /v2/models/${manifest.name}/infer.`,
+    { field: "model" },
+  );
+}
+
+async function readTaskRequest(
+  request: Request,
+  task: BoundTask,
+  manifest: Manifest,
+): Promise<TaskRequest> {
+  const type = mediaType(request.headers.get("content-type"));
+  if (!isJson(type) && !accepts(task, type.essence)) {
+    const accepted = ["application/json", ...task.mediaTypes].join(", ");
+    throw new NearsideError(
+      "unsupported_media_type",
+      `${type.essence === "" ? "There is no content type" : `"${type.essence}" is not accepted`}; send one of ${accepted}.`,
+      { field: "content-type" },
+    );
+  }
+  const bytes = await readBody(request, manifest.limits.maxBodyBytes);
+  if (!isJson(type)) {
+    const parameters = queryParameters(new URL(request.url).searchParams);
+    return {
+      kind: "raw",
+      mediaType: type.essence,
+      mediaParameters: type.parameters,
+      bytes,
+      parameters,
+    };
+  }
+  const body = parseJson(decodeUtf8(bytes));
+  if (typeof body !== "object" || body === null || !("inputs" in body)) {
+    throw new NearsideError("invalid_request", 'The body must be an object with "inputs".', {
+      field: "inputs",
+    });
+  }
+  const parameters = "parameters" in body ? (body.parameters ?? {}) : {};
+  if (typeof parameters !== "object" || Array.isArray(parameters)) {
+    throw new NearsideError("invalid_request", '"parameters" must be an object.', {
+      field: "parameters",
+    });
+  }
+  return { kind: "json", inputs: body.inputs, parameters: { ...parameters } };
+}
+
+/** `text/*` in a task's list takes every subtype. */
+function accepts(task: BoundTask, essence: string): boolean {
+  return task.mediaTypes.some((type) =>
+    type.endsWith("/*") ? essence.startsWith(type.slice(0, -1)) : essence === type,
+  );
+}
+
+/** Numbers and booleans as themselves, so that a query says what JSON would. */
+function queryParameters(query: URLSearchParams): Record<string, unknown> {
+  const parameters: Record<string, unknown> = {};
+  for (const [name, value] of query) {
+    const number = Number(value);
+    if (value === "true" || value === "false") parameters[name] = value === "true";
+    else parameters[name] = value.trim() !== "" && Number.isFinite(number) ? number : value;
+  }
+  return parameters;
+}

@@ -1,0 +1,80 @@
+import { type ErrorCode, NearsideError } from "../errors.ts";
+
+interface WireForm {
+  readonly status: number;
+  readonly title: string;
+}
+
+/** Every internal reason and its wire form (RFC 9457). A new code does not compile until it stands here. */
+export const WIRE_FORMS: { readonly [C in ErrorCode]: WireForm } = {
+  invalid_json: { status: 400, title: "The body is not JSON" },
+  invalid_request: { status: 400, title: "The request is not well formed" },
+  invalid_input: { status: 422, title: "The input can't be used" },
+  invalid_tensor: { status: 400, title: "A tensor does not fit the model" },
+  unsupported_media_type: { status: 415, title: "This content type is not accepted here" },
+  unsupported_audio: { status: 415, title: "This audio can't be used" },
+  body_too_large: { status: 413, title: "The body is too large" },
+  body_timeout: { status: 408, title: "The body did not arrive in time" },
+  batch_too_large: { status: 413, title: "Too many inputs in one request" },
+  input_too_long: { status: 413, title: "An input is too long" },
+  inference_failed: { status: 422, title: "The model could not compute this input" },
+  route_not_found: { status: 404, title: "There is nothing at this path" },
+  method_not_allowed: { status: 405, title: "This path does not take this method" },
+  model_not_found: { status: 404, title: "No such model" },
+  version_not_found: { status: 404, title: "No such version" },
+  model_too_large: { status: 507, title: "The model does not fit an edge isolate" },
+  model_unavailable: { status: 503, title: "The model can't be loaded right now" },
+  model_damaged: { status: 503, title: "The model's files are damaged" },
+  model_load_failed: { status: 503, title: "The model could not be loaded" },
+  instance_trapped: { status: 500, title: "The model crashed on this input" },
+  out_of_memory: { status: 507, title: "The input needs more memory than there is" },
+  isolate_over_budget: { status: 503, title: "This isolate is full" },
+  catalog_unavailable: { status: 503, title: "The catalog can't be read" },
+  internal: { status: 500, title: "Something went wrong on our side" },
+};
+
+/** The body of every error. `error` repeats the sentence where the Open Inference Protocol wants it. */
+export interface Problem {
+  readonly type: string;
+  readonly title: string;
+  readonly status: number;
+  readonly code: ErrorCode;
+  readonly detail: string;
+  readonly field?: string;
+  readonly requestId: string;
+}
+
+export interface ProblemForm {
+  /** `/v2` routes answer `{"error": "…"}` with the problem's fields beside it. */
+  readonly openInference: boolean;
+}
+
+/** The answer to an error; everything that is not a NearsideError becomes `internal`, without its words. */
+export function problemResponse(error: unknown, requestId: string, form: ProblemForm): Response {
+  const known =
+    error instanceof NearsideError
+      ? error
+      : new NearsideError(
+          "internal",
+          "Something went wrong on our side; the request id helps us find it.",
+        );
+  const { status, title } = WIRE_FORMS[known.code];
+  const problem: Problem = {
+    type: `https://nearside.dev/problems/${known.code}`,
+    title,
+    status,
+    code: known.code,
+    detail: known.message,
+    ...(known.field === undefined ? {} : { field: known.field }),
+    requestId,
+  };
+  const headers = new Headers({
+    "content-type": form.openInference ? "application/json" : "application/problem+json",
+    "cache-control": "no-store",
+  });
+  if (known.retryAfterSeconds !== undefined) {
+    headers.set("retry-after", String(known.retryAfterSeconds));
+  }
+  const body = form.openInference ? { error: known.message, ...problem } : problem;
+  return new Response(JSON.stringify(body), { status, headers });
+}

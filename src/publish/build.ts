@@ -1,0 +1,98 @@
+import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import path from "node:path";
+
+import type { ModelSource } from "../catalog/manifest.ts";
+import { importBuilder, type ModelBuild, readModelSource, sourceDigest } from "./source.ts";
+import { GENERATED } from "./workspace.ts";
+
+export interface BuiltModel extends ModelBuild {
+  readonly source: ModelSource;
+  /** Of everything that decided the build. */
+  readonly sourceDigest: string;
+  /** Where the files are: `model.onnx`, perhaps `reference.onnx`, and `assets/<name>`. */
+  readonly folder: string;
+  /** Whether an earlier build was used. */
+  readonly cached: boolean;
+}
+
+export interface BuildOptions {
+  onProgress?: (line: string) => void;
+  /** Where builds are kept. */
+  cacheFolder?: string;
+}
+
+/**
+ * Builds the model of a folder such as `models/minilm`, or returns the build that was made of the
+ * same sources before. A folder in the cache is always a whole build: it is renamed into place.
+ */
+export async function buildModel(folder: string, options: BuildOptions = {}): Promise<BuiltModel> {
+  const { onProgress, cacheFolder = path.join(GENERATED, "build") } = options;
+  const source = await readModelSource(folder);
+  const digest = await sourceDigest(folder);
+  const builds = path.join(cacheFolder, source.name);
+  const target = path.join(builds, digest);
+  const present = await readBuild(target);
+  if (present !== undefined) {
+    onProgress?.(`${source.name}: using the build ${digest.slice(0, 12)}`);
+    return { ...present, source, sourceDigest: digest, folder: target, cached: true };
+  }
+
+  onProgress?.(`${source.name}: building`);
+  const started = performance.now();
+  const { build } = await importBuilder(folder);
+  const made = await build();
+  await mkdir(builds, { recursive: true });
+  const partial = await mkdtemp(path.join(builds, "partial-"));
+  try {
+    await writeBuild(partial, made);
+    await moveIntoPlace(partial, target);
+  } finally {
+    await rm(partial, { recursive: true, force: true });
+  }
+  const seconds = ((performance.now() - started) / 1000).toFixed(1);
+  const megabytes = (made.onnx.byteLength / 1e6).toFixed(1);
+  onProgress?.(`${source.name}: built in ${seconds} s, ${megabytes} MB`);
+  return { ...made, source, sourceDigest: digest, folder: target, cached: false };
+}
+
+async function writeBuild(folder: string, { onnx, reference, assets }: ModelBuild): Promise<void> {
+  await writeFile(path.join(folder, "model.onnx"), onnx);
+  if (reference !== undefined) await writeFile(path.join(folder, "reference.onnx"), reference);
+  await mkdir(path.join(folder, "assets"));
+  for (const [name, bytes] of Object.entries(assets)) {
+    await writeFile(path.join(folder, "assets", name), bytes);
+  }
+}
+
+async function moveIntoPlace(partial: string, target: string): Promise<void> {
+  try {
+    await rename(partial, target);
+  } catch (error) {
+    // Someone who built the same at the same time was faster; the builds are equal.
+    if (!hasCode(error, "ENOTEMPTY") && !hasCode(error, "EEXIST")) throw error;
+  }
+}
+
+async function readBuild(folder: string): Promise<ModelBuild | undefined> {
+  const onnx = await readIfPresent(path.join(folder, "model.onnx"));
+  if (onnx === undefined) return undefined;
+  const reference = await readIfPresent(path.join(folder, "reference.onnx"));
+  const assets: Record<string, Uint8Array> = {};
+  for (const name of (await readdir(path.join(folder, "assets"))).toSorted()) {
+    assets[name] = await readFile(path.join(folder, "assets", name));
+  }
+  return reference === undefined ? { onnx, assets } : { onnx, reference, assets };
+}
+
+async function readIfPresent(file: string): Promise<Uint8Array | undefined> {
+  try {
+    return await readFile(file);
+  } catch (error) {
+    if (hasCode(error, "ENOENT")) return undefined;
+    throw error;
+  }
+}
+
+function hasCode(error: unknown, code: string): boolean {
+  return error instanceof Error && "code" in error && error.code === code;
+}

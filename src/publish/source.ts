@@ -1,0 +1,172 @@
+import { createHash } from "node:crypto";
+import { readdir, readFile, writeFile } from "node:fs/promises";
+import path from "node:path";
+import { pathToFileURL } from "node:url";
+
+import * as v from "valibot";
+
+import { ModelSource, TensorSpec } from "../catalog/manifest.ts";
+import { arrayOf, elementCount, type Tensor } from "../runtime/tensor.ts";
+import { ROOT } from "./workspace.ts";
+
+/** What `build()` of `models/<name>/build.ts` makes. */
+export interface ModelBuild {
+  /** The model that is published. */
+  onnx: Uint8Array;
+  /** The model before quantization, when that is another. */
+  reference?: Uint8Array;
+  /** Files that the task needs beside the graph, by the names that manifests use. */
+  assets: Record<string, Uint8Array>;
+}
+
+/** What `models/<name>/build.ts` exports. */
+export interface ModelBuilder {
+  build(): Promise<ModelBuild>;
+  /** npm packages that the build reads. */
+  readonly packages: readonly string[];
+}
+
+const FixtureTensor = v.pipe(
+  v.strictObject({
+    datatype: TensorSpec.entries.datatype,
+    shape: v.array(v.pipe(v.number(), v.safeInteger(), v.minValue(0))),
+    /** Row-major. 64-bit integers are numbers too, FP16 is its bits, BOOL is 0 or 1. */
+    data: v.union([v.array(v.number()), v.array(v.string())]),
+  }),
+  v.check(
+    ({ shape, data }) => data.length === elementCount(shape),
+    "data must have as many elements as the shape",
+  ),
+);
+export type FixtureTensor = v.InferOutput<typeof FixtureTensor>;
+
+/** `models/<name>/fixtures.json`: inputs whose right outputs are known from somewhere else. */
+export const Fixtures = v.strictObject({
+  /** A sentence: where the expected outputs come from. */
+  source: v.string(),
+  cases: v.pipe(
+    v.array(
+      v.strictObject({
+        name: v.string(),
+        inputs: v.record(v.string(), FixtureTensor),
+        expected: v.record(v.string(), FixtureTensor),
+        /** Largest absolute difference of any element. */
+        tolerance: v.pipe(v.number(), v.minValue(0)),
+      }),
+    ),
+    v.minLength(1),
+  ),
+});
+export type Fixtures = v.InferOutput<typeof Fixtures>;
+
+export async function readFixtures(folder: string): Promise<Fixtures> {
+  return v.parse(Fixtures, await readJson(path.join(folder, "fixtures.json")));
+}
+
+export async function readModelSource(folder: string): Promise<ModelSource> {
+  return v.parse(ModelSource, await readJson(path.join(folder, "model.json")));
+}
+
+async function readJson(file: string): Promise<unknown> {
+  try {
+    return JSON.parse(await readFile(file, "utf8"));
+  } catch (cause) {
+    throw new Error(`${path.relative(ROOT, file)} can't be read as JSON.`, { cause });
+  }
+}
+
+/** A tensor of a fixture, as sessions take it. */
+export function toTensor({ datatype, shape, data }: FixtureTensor): Tensor {
+  if (datatype === "BYTES") return { datatype, shape, data: data.map(String) };
+  const numbers = data.map(Number);
+  if (datatype === "INT64") {
+    return { datatype, shape, data: BigInt64Array.from(numbers, BigInt) };
+  }
+  if (datatype === "UINT64") {
+    return { datatype, shape, data: BigUint64Array.from(numbers, BigInt) };
+  }
+  return { datatype, shape, data: arrayOf(datatype).from(numbers) } as Tensor;
+}
+
+/** float32 has no more than this; fixtures stay small. */
+const SIGNIFICANT_DIGITS = 7;
+
+/** The reverse of `toTensor`; floats are rounded to seven significant digits. */
+export function toFixture({ datatype, shape, data }: Tensor): FixtureTensor {
+  if (datatype === "BYTES") return { datatype, shape: [...shape], data: [...data] };
+  const round =
+    datatype === "FP32" || datatype === "FP64"
+      ? (value: number): number => Number(value.toPrecision(SIGNIFICANT_DIGITS))
+      : (value: number): number => value;
+  return { datatype, shape: [...shape], data: Array.from(data, (value) => round(Number(value))) };
+}
+
+export async function writeFixtures(folder: string, fixtures: Fixtures): Promise<void> {
+  // Arrays on a line each: a diff of fixtures then shows which tensor changed.
+  const text = JSON.stringify(v.parse(Fixtures, fixtures), undefined, 1).replaceAll(
+    /\[[^[\]{}]*\]/g,
+    (array) => array.replaceAll(/\s+/g, ""),
+  );
+  await writeFile(path.join(folder, "fixtures.json"), `${text}\n`);
+}
+
+/** Folder of an installed npm package, whatever its `exports` allow to resolve. */
+export function packageFolder(name: string): string {
+  return path.join(ROOT, "node_modules", name);
+}
+
+export async function importBuilder(folder: string): Promise<ModelBuilder> {
+  const file = path.join(folder, "build.ts");
+  const builder = (await import(pathToFileURL(file).href)) as Partial<ModelBuilder>;
+  const { build, packages } = builder;
+  if (typeof build === "function" && Array.isArray(packages)) return { build, packages };
+  throw new Error(`${path.relative(ROOT, file)} must export build() and packages.`);
+}
+
+/** Sources that every build goes through. */
+const PUBLISH_SOURCES = ["src/publish/onnx", "src/publish/quantize.ts", "src/runtime/tensor.ts"];
+/** Packages that write the bytes of every build. */
+const PUBLISH_PACKAGES = ["onnx-buf", "@bufbuild/protobuf"];
+
+/**
+ * SHA-256, in hex, of everything that decides a model's build: the files of its folder, the code
+ * that writes and quantizes ONNX, and the versions of the npm packages that the build reads.
+ */
+export async function sourceDigest(folder: string): Promise<string> {
+  const { packages } = await importBuilder(folder);
+  const hash = createHash("sha256");
+  for (const file of await filesOf(folder)) {
+    await addFile(`model/${path.relative(folder, file)}`, file);
+  }
+  for (const source of PUBLISH_SOURCES) {
+    for (const file of await filesOf(path.join(ROOT, source))) {
+      await addFile(path.relative(ROOT, file), file);
+    }
+  }
+  for (const name of [...PUBLISH_PACKAGES, ...packages].toSorted()) {
+    hash.update(`npm:${name}@${await installedVersion(name)}\n`);
+  }
+  return hash.digest("hex");
+
+  async function addFile(name: string, file: string): Promise<void> {
+    const bytes = await readFile(file);
+    hash.update(`${name.replaceAll(path.sep, "/")} ${bytes.byteLength}\n`).update(bytes);
+  }
+}
+
+/** A file, or the files below a folder, in an order that doesn't depend on the file system. */
+async function filesOf(place: string): Promise<string[]> {
+  if (path.extname(place) !== "") return [place];
+  const entries = await readdir(place, { recursive: true, withFileTypes: true });
+  return entries
+    .filter((entry) => entry.isFile())
+    .map((entry) => path.join(entry.parentPath, entry.name))
+    .toSorted();
+}
+
+const PackageJson = v.object({ version: v.string() });
+
+async function installedVersion(name: string): Promise<string> {
+  const file = path.join(packageFolder(name), "package.json");
+  return v.parse(PackageJson, await readJson(file)).version;
+}

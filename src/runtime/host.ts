@@ -1,0 +1,321 @@
+import type { Manifest } from "../catalog/manifest.ts";
+import { NearsideError } from "../errors.ts";
+import { TrapError } from "./errors.ts";
+import { MemoryBudget, type Holding, type WaitContext } from "./memory-budget.ts";
+import { SharedLoad } from "./shared-load.ts";
+
+/** What the host keeps of a loaded model. */
+export interface HostedModel {
+  /** Linear memory of its instance, now. */
+  readonly heapBytes: number;
+  /** Set once the instance has trapped. */
+  readonly trap: unknown;
+}
+
+/** How a model got ready for the request that asks. */
+export type Start = "warm" | "loaded";
+
+/** What a request lends to the host. */
+export interface HostContext {
+  now(): number;
+  waitUntil(promise: Promise<unknown>): void;
+}
+
+export interface LoadContext extends HostContext {
+  /** To be called whenever the load has moved on. @throws when another request has taken the load over */
+  onProgress(): void;
+  /** The host's answer to growth of the instance's memory. */
+  mayGrow(newHeapBytes: number): boolean;
+}
+
+export interface HostOptions<M extends HostedModel> {
+  readonly budgetBytes: number;
+  load(manifest: Manifest, context: LoadContext): Promise<M>;
+  /** Overrides for tests of time. */
+  readonly stallMs?: number;
+  readonly admissionMs?: number;
+}
+
+export interface HostStats {
+  readonly budgetBytes: number;
+  /** Everything held or reserved, task tables included. */
+  readonly heldBytes: number;
+  readonly models: readonly {
+    readonly name: string;
+    readonly version: number;
+    readonly state: "loading" | "loaded";
+    readonly bytes: number;
+    readonly users: number;
+  }[];
+  readonly loads: number;
+  readonly evictions: number;
+  readonly traps: number;
+  readonly failures: number;
+  /** Loads continued by a waiting request because the one that began them went quiet. */
+  readonly takeovers: number;
+}
+
+/** A load that shows no progress for this long is taken over by a request that waits for it. */
+const STALL_MS = 3_000;
+
+/** How long a load waits for models in use to become idle before it gives up. */
+const ADMISSION_MS = 5_000;
+
+/** A failed load is answered from memory for this long; doubled for each failure in a row, up to the most. */
+const BACKOFF_MS = 1_000;
+const BACKOFF_MAX_MS = 8_000;
+
+interface Entry<M> {
+  readonly manifest: Manifest;
+  readonly holding: Holding;
+  readonly load: SharedLoad;
+  model: M | undefined;
+  users: number;
+}
+
+interface Failure {
+  readonly error: NearsideError;
+  readonly until: number;
+  readonly row: number;
+}
+
+/**
+ * The loaded models of one isolate: each loaded once however many requests wait, each in a WASM instance
+ * of its own, their memory together under a budget, the least recently used one dropped first.
+ *
+ * WASM memory never shrinks, so dropping the instance is the only way to give memory back; an instance
+ * in use is never dropped.
+ */
+export class ModelHost<M extends HostedModel> {
+  readonly #options: HostOptions<M>;
+  readonly #budget: MemoryBudget;
+  /** In order of last use, the oldest first. */
+  readonly #entries = new Map<string, Entry<M>>();
+  readonly #failed = new Map<string, Failure>();
+  #loads = 0;
+  #evictions = 0;
+  #traps = 0;
+  #failures = 0;
+  #takeovers = 0;
+
+  constructor(options: HostOptions<M>) {
+    this.#options = options;
+    this.#budget = new MemoryBudget(options.budgetBytes, () => this.#evictOldest());
+  }
+
+  /**
+   * Calls `use` with the model, loaded if need be. The instance stays while `use` runs.
+   *
+   * @throws NearsideError `model_too_large` before anything is fetched; `isolate_over_budget`; what loading threw
+   */
+  async use<T>(
+    manifest: Manifest,
+    context: HostContext,
+    use: (model: M, start: Start) => T | Promise<T>,
+  ): Promise<T> {
+    const key = `${manifest.name}/${manifest.version}`;
+    let start: Start = "warm";
+    let entry = this.#entries.get(key);
+    if (entry?.model === undefined) {
+      start = "loaded";
+      entry = await this.#loaded(key, manifest, context);
+    }
+    const { model } = entry;
+    if (model === undefined) throw new Error(`${key} has settled without a model.`);
+
+    this.#entries.delete(key);
+    this.#entries.set(key, entry);
+    entry.users++;
+    try {
+      return await use(model, start);
+    } finally {
+      entry.users--;
+      if (model.trap !== undefined) this.#dropTrapped(key, entry);
+      this.#budget.changed();
+    }
+  }
+
+  /** Drops a model that nobody uses. @returns false when it is in use or not loaded */
+  unload(name: string, version: number): boolean {
+    const key = `${name}/${version}`;
+    const entry = this.#entries.get(key);
+    if (entry?.model === undefined || entry.users > 0) return false;
+    this.#drop(key, entry);
+    this.#budget.changed();
+    return true;
+  }
+
+  /** Whether a load of this version failed so recently that it would not be tried again now. */
+  isFailing(name: string, version: number, now: number): boolean {
+    const failure = this.#failed.get(`${name}/${version}`);
+    return failure !== undefined && now < failure.until;
+  }
+
+  stats(): HostStats {
+    return {
+      budgetBytes: this.#budget.limit,
+      heldBytes: this.#budget.held,
+      models: [...this.#entries.values()].map(({ manifest, model, users, holding }) => ({
+        name: manifest.name,
+        version: manifest.version,
+        state: model === undefined ? "loading" : "loaded",
+        bytes: holding.bytes,
+        users,
+      })),
+      loads: this.#loads,
+      evictions: this.#evictions,
+      traps: this.#traps,
+      failures: this.#failures,
+      takeovers: this.#takeovers,
+    };
+  }
+
+  async #loaded(key: string, manifest: Manifest, context: HostContext): Promise<Entry<M>> {
+    for (;;) {
+      this.#refuseIfFailing(key, context.now());
+      const entry = this.#entries.get(key) ?? this.#begin(key, manifest, context);
+      await entry.load.settled(context, () => {
+        this.#takeovers++;
+        this.#attempt(key, entry, context);
+      });
+      // Between its loading and this request's turn it may have been evicted again: then it is loaded again.
+      if (this.#entries.get(key) === entry && entry.model !== undefined) return entry;
+    }
+  }
+
+  #begin(key: string, manifest: Manifest, context: HostContext): Entry<M> {
+    const { heapBytes, taskBytes } = manifest.memory;
+    if (heapBytes + taskBytes > this.#budget.limit) {
+      throw new NearsideError(
+        "model_too_large",
+        `${manifest.name} needs ${megabytes(heapBytes + taskBytes)} of memory; an edge isolate may use ${megabytes(this.#budget.limit)}.`,
+      );
+    }
+    const entry: Entry<M> = {
+      manifest,
+      holding: this.#budget.open(),
+      load: new SharedLoad(this.#options.stallMs ?? STALL_MS),
+      model: undefined,
+      users: 0,
+    };
+    this.#entries.set(key, entry);
+    this.#attempt(key, entry, context);
+    return entry;
+  }
+
+  /** Loads within `context`; the load goes on after that request has ended or was cancelled. */
+  #attempt(key: string, entry: Entry<M>, context: HostContext): void {
+    const { manifest, holding, load } = entry;
+    const attempt = load.begin(context.now());
+    const run = async (): Promise<void> => {
+      try {
+        const now = (): number => context.now();
+        const onProgress = (): void => attempt.progress(now());
+        await this.#reserve(entry, { now, onProgress });
+        onProgress();
+        this.#loads++;
+        const model = await this.#options.load(manifest, {
+          now,
+          onProgress,
+          waitUntil: (promise) => context.waitUntil(promise),
+          mayGrow: (heapBytes) => attempt.isCurrent() && mayGrow(entry, heapBytes),
+        });
+        if (!attempt.isCurrent()) return;
+        // From the reservation to what it really took, staged weights no longer among it.
+        holding.resize(model.heapBytes + manifest.memory.taskBytes);
+        entry.model = model;
+        this.#failed.delete(key);
+        load.settle(attempt);
+      } catch (error) {
+        if (!attempt.isCurrent()) return;
+        this.#drop(key, entry);
+        this.#remember(key, error, context.now());
+        load.settle(attempt, asNearsideError(error));
+      } finally {
+        this.#budget.changed();
+      }
+    };
+    context.waitUntil(run());
+  }
+
+  async #reserve({ manifest, holding }: Entry<M>, context: WaitContext): Promise<void> {
+    const { memory, weights } = manifest;
+    // Weights stand in JS memory until ORT has copied them.
+    const settled = memory.heapBytes + memory.taskBytes;
+    const loading = Math.min(settled + (weights?.bytes ?? 0), this.#budget.limit);
+    const reserved = await this.#budget.reserve(
+      holding,
+      loading,
+      context.now() + (this.#options.admissionMs ?? ADMISSION_MS),
+      context,
+    );
+    if (reserved) return;
+    throw new NearsideError(
+      "isolate_over_budget",
+      `There is no room for ${manifest.name} here while other models are busy.`,
+      { retryAfterSeconds: 1 },
+    );
+  }
+
+  #evictOldest(): boolean {
+    for (const [key, entry] of this.#entries) {
+      if (entry.model !== undefined && entry.users === 0) {
+        this.#drop(key, entry);
+        this.#evictions++;
+        return true;
+      }
+    }
+    return false;
+  }
+
+  #dropTrapped(key: string, entry: Entry<M>): void {
+    if (this.#entries.get(key) !== entry) return;
+    this.#traps++;
+    this.#drop(key, entry);
+  }
+
+  #drop(key: string, entry: Entry<M>): void {
+    if (this.#entries.get(key) === entry) this.#entries.delete(key);
+    entry.holding.close();
+    if (entry.users === 0) entry.model = undefined;
+  }
+
+  #refuseIfFailing(key: string, now: number): void {
+    const failure = this.#failed.get(key);
+    if (failure === undefined || now >= failure.until) return;
+    const { code, message, field } = failure.error;
+    throw new NearsideError(code, message, {
+      ...(field === undefined ? {} : { field }),
+      retryAfterSeconds: Math.ceil((failure.until - now) / 1000),
+      cause: failure.error,
+    });
+  }
+
+  #remember(key: string, error: unknown, now: number): void {
+    this.#failures++;
+    // Being full is over as soon as somebody is done: nothing to remember.
+    if (error instanceof NearsideError && error.code === "isolate_over_budget") return;
+    const row = (this.#failed.get(key)?.row ?? 0) + 1;
+    const backoff = Math.min(BACKOFF_MS * 2 ** (row - 1), BACKOFF_MAX_MS);
+    this.#failed.set(key, { error: asNearsideError(error), until: now + backoff, row });
+  }
+}
+
+/** While a model loads, what was reserved for it stays reserved; afterwards it holds what it has. */
+function mayGrow<M>({ manifest, holding, model }: Entry<M>, heapBytes: number): boolean {
+  const bytes = heapBytes + manifest.memory.taskBytes;
+  return holding.tryResize(model === undefined ? Math.max(bytes, holding.bytes) : bytes);
+}
+
+function asNearsideError(error: unknown): NearsideError {
+  if (error instanceof TrapError || !(error instanceof NearsideError)) {
+    return new NearsideError("model_load_failed", "The model could not be loaded.", {
+      cause: error,
+    });
+  }
+  return error;
+}
+
+function megabytes(bytes: number): string {
+  return `${(bytes / 1e6).toFixed(1)} MB`;
+}

@@ -1,0 +1,15 @@
+/** Keys of the bucket; `README.md` beside this file says what each holds. */
+export const CATALOG_SOURCE_KEY = "catalog.json";
+
+export function blobKey(digest: string): string {
+  return `blobs/${digest}`;
+}
+
+export function manifestKey(model: string, version: number): string {
+  return `models/${model}/${version}/manifest.json`;
+}
+
+/** Name of a blob in the data centre's cache. The host is never resolved. */
+export function blobCacheUrl(digest: string): string {
+  return `https://blobs.nearside.invalid/${digest}`;
+}

@@ -1,0 +1,6 @@
+/** Bindings of the edge Worker, as wrangler.toml declares them. */
+export interface Env {
+  readonly MODELS: R2Bucket;
+  readonly CATALOG: KVNamespace;
+  readonly MODEL_BUDGET_BYTES: string;
+}

@@ -1,0 +1,58 @@
+import wasm from "../../.nearside/runtime/ort.wasm";
+import { CatalogReader } from "../../src/catalog/reader.ts";
+import type { Context, Isolate } from "../../src/context.ts";
+import { requestId } from "../../src/protocol/request-id.ts";
+import { route } from "../../src/protocol/router.ts";
+import { ModelHost } from "../../src/runtime/host.ts";
+import { loadModel } from "../../src/runtime/load-model.ts";
+import { BlobStore } from "../../src/store/blobs.ts";
+import { taskFor } from "../../src/tasks/index.ts";
+import { consoleLog } from "../../src/telemetry/log.ts";
+import { Timing } from "../../src/telemetry/timing.ts";
+import type { Env } from "./env.ts";
+
+/** What this isolate keeps: made by its first request, because bindings come with requests. */
+let isolate: Isolate | undefined;
+
+export default {
+  fetch(request, env, execution) {
+    isolate ??= createIsolate(env);
+    return handle(request, isolate, execution);
+  },
+} satisfies ExportedHandler<Env>;
+
+/** Answers one request. */
+export function handle(
+  request: Request,
+  kept: Isolate,
+  execution: ExecutionContext,
+): Promise<Response> {
+  const context: Context = {
+    isolate: kept,
+    requestId: requestId(request),
+    timing: new Timing(() => performance.now()),
+    log: consoleLog,
+    now: () => Date.now(),
+    waitUntil: (promise) => execution.waitUntil(promise),
+  };
+  return route(request, context);
+}
+
+/** What an isolate keeps from its first request to its last. */
+export function createIsolate(env: Env): Isolate {
+  const blobs = new BlobStore(env.MODELS, caches.default);
+  return {
+    catalog: new CatalogReader(env.CATALOG, (cause) =>
+      consoleLog.error("catalog_read_failed", cause),
+    ),
+    host: new ModelHost({
+      budgetBytes: Number(env.MODEL_BUDGET_BYTES),
+      load: (manifest, context) =>
+        loadModel(
+          { wasm, blobs, prepare: (of, assets) => taskFor(of)?.prepare(assets) },
+          manifest,
+          context,
+        ),
+    }),
+  };
+}
