@@ -87,9 +87,13 @@ class MinilmGraph {
     const graph = this.#graph;
     const split = graph.int64s("split_heads", [0, 0, HEADS, HEAD_WIDTH]);
     const heads = (part: string, perm: readonly number[]): string =>
-      graph.op("Transpose", [graph.op("Reshape", [this.#linear(input, `${name}.${part}`), split])], {
-        perm,
-      });
+      graph.op(
+        "Transpose",
+        [graph.op("Reshape", [this.#linear(input, `${name}.${part}`), split])],
+        {
+          perm,
+        },
+      );
     const query = heads("query", [0, 2, 1, 3]);
     const key = heads("key", [0, 2, 3, 1]);
     const value = heads("value", [0, 2, 1, 3]);

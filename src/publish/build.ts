@@ -2,6 +2,7 @@ import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from "node:f
 import path from "node:path";
 
 import type { ModelSource } from "../catalog/manifest.ts";
+import { bytesOf } from "./onnx/model.ts";
 import { importBuilder, type ModelBuild, readModelSource, sourceDigest } from "./source.ts";
 import { GENERATED } from "./workspace.ts";
 
@@ -79,14 +80,14 @@ async function readBuild(folder: string): Promise<ModelBuild | undefined> {
   const reference = await readIfPresent(path.join(folder, "reference.onnx"));
   const assets: Record<string, Uint8Array> = {};
   for (const name of (await readdir(path.join(folder, "assets"))).toSorted()) {
-    assets[name] = await readFile(path.join(folder, "assets", name));
+    assets[name] = bytesOf(await readFile(path.join(folder, "assets", name)));
   }
   return reference === undefined ? { onnx, assets } : { onnx, reference, assets };
 }
 
 async function readIfPresent(file: string): Promise<Uint8Array | undefined> {
   try {
-    return await readFile(file);
+    return bytesOf(await readFile(file));
   } catch (error) {
     if (hasCode(error, "ENOENT")) return undefined;
     throw error;

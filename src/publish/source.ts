@@ -93,12 +93,14 @@ const SIGNIFICANT_DIGITS = 7;
 
 /** The reverse of `toTensor`; floats are rounded to seven significant digits. */
 export function toFixture({ datatype, shape, data }: Tensor): FixtureTensor {
-  if (datatype === "BYTES") return { datatype, shape: [...shape], data: [...data] };
-  const round =
-    datatype === "FP32" || datatype === "FP64"
-      ? (value: number): number => Number(value.toPrecision(SIGNIFICANT_DIGITS))
-      : (value: number): number => value;
-  return { datatype, shape: [...shape], data: Array.from(data, (value) => round(Number(value))) };
+  if (datatype === "BYTES") return { datatype, shape: [...shape], data };
+  const isFloat = datatype === "FP32" || datatype === "FP64";
+  const numbers: number[] = [];
+  for (const value of data) {
+    const number = Number(value);
+    numbers.push(isFloat ? Number(number.toPrecision(SIGNIFICANT_DIGITS)) : number);
+  }
+  return { datatype, shape: [...shape], data: numbers };
 }
 
 export async function writeFixtures(folder: string, fixtures: Fixtures): Promise<void> {

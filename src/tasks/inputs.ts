@@ -48,7 +48,7 @@ export function invalidInput(field: string, problem: string): NearsideError {
   return new NearsideError("invalid_input", `"${field}" ${problem}.`, { field });
 }
 
-const utf8 = new TextDecoder("utf-8", { fatal: true });
+const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false });
 
 /** @throws NearsideError `invalid_input` when the bytes are not UTF-8 */
 export function rawText(bytes: Uint8Array): string {

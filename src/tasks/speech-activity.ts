@@ -128,7 +128,7 @@ function speechProbabilities(
   const probabilities = new Float32Array(steps);
   const shape = [1, contextSamples + stepSamples];
   const rate: Tensor = { datatype: "INT64", shape: [], data: BigInt64Array.of(BigInt(sampleRate)) };
-  let state = new Float32Array(STATE_ELEMENTS);
+  let state: Float32Array = new Float32Array(STATE_ELEMENTS);
   for (let step = 0; step < steps; step++) {
     const start = step * stepSamples;
     const data = heard.subarray(start, start + contextSamples + stepSamples);

@@ -132,7 +132,7 @@ function decodeTensor(
     return {
       datatype,
       shape: dimensions,
-      data: elements.map((element, index) => text(element, `${field}.data[${index}]`)),
+      data: elements.map((element, index) => stringElement(element, `${field}.data[${index}]`)),
     };
   }
   const array = new (arrayOf(datatype))(count);
@@ -286,7 +286,7 @@ const keepDigits: JsonReviver = (_key, value, { source }) => {
   return INTEGER_TEXT.test(source) ? BigInt(source) : Number.NaN;
 };
 
-function text(element: unknown, field: string): string {
+function stringElement(element: unknown, field: string): string {
   if (typeof element !== "string") throw wrongElement(field, "a string");
   if (element.includes("\0")) throw wrongElement(field, "a string without NUL");
   return element;

@@ -144,7 +144,7 @@ export function float32Data(tensor: TensorProto): Float32Array<ArrayBuffer> {
     );
   }
   // A copy: protobuf's view need not be aligned to four bytes.
-  return new Float32Array(bytes.slice().buffer);
+  return new Float32Array(new Uint8Array(bytes).buffer);
 }
 
 /**
@@ -166,13 +166,13 @@ export function pointToExternalData(
   tensor.uint64Data = [];
   tensor.dataLocation = TensorProto_DataLocation.EXTERNAL;
   tensor.externalData = [
-    entry("location", location),
-    entry("offset", String(offset)),
-    entry("length", String(length)),
+    externalEntry("location", location),
+    externalEntry("offset", String(offset)),
+    externalEntry("length", String(length)),
   ];
 }
 
-function entry(key: string, value: string) {
+function externalEntry(key: string, value: string) {
   return create(StringStringEntryProtoSchema, { key, value });
 }
 

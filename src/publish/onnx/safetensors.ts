@@ -9,18 +9,21 @@ export interface Weights {
 }
 
 const Entry = v.object({
-  dtype: v.picklist(["F16", "F32"], "only F16 and F32 tensors are read"),
+  dtype: v.string(),
   shape: v.array(v.pipe(v.number(), v.safeInteger(), v.minValue(0))),
   /** First byte and the byte after the last, counted from the end of the header. */
   data_offsets: v.tuple([v.number(), v.number()]),
 });
 
 const HEADER_LENGTH_BYTES = 8;
-const WIDTH_BYTES = { F16: 2, F32: 4 } as const;
+const WIDTH_BYTES = new Map([
+  ["F16", 2],
+  ["F32", 4],
+]);
 
 /**
  * Reads a safetensors file: https://github.com/huggingface/safetensors#format
- * @returns every tensor by name
+ * @returns every F16 and F32 tensor by name; others are buffers of the framework, such as position ids
  */
 export function readSafetensors(file: Uint8Array): Map<string, Weights> {
   const view = new DataView(file.buffer, file.byteOffset, file.byteLength);
@@ -33,10 +36,12 @@ export function readSafetensors(file: Uint8Array): Map<string, Weights> {
   for (const [name, value] of Object.entries(v.parse(v.record(v.string(), v.unknown()), header))) {
     if (name === "__metadata__") continue;
     const { dtype, shape, data_offsets } = v.parse(Entry, value);
+    const width = WIDTH_BYTES.get(dtype);
+    if (width === undefined) continue;
     const [begin, end] = data_offsets;
-    // A copy: offsets need not be aligned to the width of an element.
-    const bytes = file.slice(dataStart + begin, dataStart + end);
-    if (bytes.byteLength !== elementCount(shape) * WIDTH_BYTES[dtype]) {
+    // A copy: offsets need not be aligned to the width of an element, and a Buffer's slice is a view.
+    const bytes = new Uint8Array(file.subarray(dataStart + begin, dataStart + end));
+    if (bytes.byteLength !== elementCount(shape) * width) {
       throw new Error(`The safetensors data of "${name}" doesn't have the size of its shape.`);
     }
     const data = dtype === "F32" ? new Float32Array(bytes.buffer) : widen(bytes);
@@ -45,8 +50,8 @@ export function readSafetensors(file: Uint8Array): Map<string, Weights> {
   return tensors;
 }
 
-function widen(bytes: Uint8Array): Float32Array<ArrayBuffer> {
-  const halves = new Uint16Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 2);
+function widen(bytes: Uint8Array<ArrayBuffer>): Float32Array<ArrayBuffer> {
+  const halves = new Uint16Array(bytes.buffer);
   const floats = new Float32Array(halves.length);
   for (const [index, half] of halves.entries()) floats[index] = float16(half);
   return floats;
