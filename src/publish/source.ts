@@ -88,6 +88,15 @@ export function toTensor({ datatype, shape, data }: FixtureTensor): Tensor {
   return { datatype, shape, data: arrayOf(datatype).from(numbers) } as Tensor;
 }
 
+/** The inputs of a fixture, as sessions take them. */
+export function feedsOf({
+  inputs,
+}: Pick<Fixtures["cases"][number], "inputs">): Record<string, Tensor> {
+  return Object.fromEntries(
+    Object.entries(inputs).map(([name, tensor]) => [name, toTensor(tensor)]),
+  );
+}
+
 /** float32 has no more than this; fixtures stay small. */
 const SIGNIFICANT_DIGITS = 7;
 
@@ -126,9 +135,18 @@ export async function importBuilder(folder: string): Promise<ModelBuilder> {
 }
 
 /** Sources that every build goes through. */
-const PUBLISH_SOURCES = ["src/publish/onnx", "src/publish/quantize.ts", "src/runtime/tensor.ts"];
+const PUBLISH_SOURCES = [
+  "src/publish/onnx",
+  "src/publish/weights",
+  "src/publish/quantize.ts",
+  "src/publish/smooth.ts",
+  "src/runtime/tensor.ts",
+];
 /** Packages that write the bytes of every build. */
-const PUBLISH_PACKAGES = ["onnx-buf", "@bufbuild/protobuf"];
+const PUBLISH_PACKAGES = ["onnx-buf", "@bufbuild/protobuf", "onnxruntime-web"];
+
+/** Files of a model's folder that are about the model, and decide nothing of its bytes. */
+const BESIDE_THE_BUILD = /^(?:example\.json|make-fixtures\.\w+|LICEN[CS]E.*|.*\.md|samples\/.*)$/;
 
 /**
  * SHA-256, in hex, of everything that decides a model's build: the files of its folder, the code
@@ -138,7 +156,8 @@ export async function sourceDigest(folder: string): Promise<string> {
   const { packages } = await importBuilder(folder);
   const hash = createHash("sha256");
   for (const file of await filesOf(folder)) {
-    await addFile(`model/${path.relative(folder, file)}`, file);
+    const name = path.relative(folder, file);
+    if (!BESIDE_THE_BUILD.test(name)) await addFile(`model/${name}`, file);
   }
   for (const source of PUBLISH_SOURCES) {
     for (const file of await filesOf(path.join(ROOT, source))) {

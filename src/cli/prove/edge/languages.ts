@@ -16,7 +16,7 @@ const LEAST_LANGUAGES = 10;
 export const languages: Check<Edge> = {
   claim: "guesslang names the language of real files",
   async run(edge) {
-    const list = path.join(ROOT, "models/guesslang/real-files.json");
+    const list = path.join(ROOT, "models/guesslang/samples/real-files.json");
     const files = v.parse(RealFiles, JSON.parse(await readFile(list, "utf8")));
     const known = new Set(files.map(({ language }) => language));
     hold(known.size >= LEAST_LANGUAGES, `there are files of ${known.size} languages only`);

@@ -2,7 +2,7 @@ import path from "node:path";
 
 import { buildModel } from "../../../publish/build.ts";
 import { ReferenceSession } from "../../../publish/onnx/reference-session.ts";
-import { readFixtures, toTensor } from "../../../publish/source.ts";
+import { feedsOf, readFixtures } from "../../../publish/source.ts";
 import { modelFolders } from "../../examples.ts";
 import { type Check, hold, rounded } from "../check.ts";
 import { type Edge, infer } from "./edge-client.ts";
@@ -19,11 +19,9 @@ export const sameAsNative: Check<Edge> = {
       const { onnx } = await buildModel(folder);
       const native = await ReferenceSession.create(onnx);
       let worst = 0;
-      for (const { name: title, inputs } of (await readFixtures(folder)).cases) {
-        const tensors = Object.fromEntries(
-          Object.entries(inputs).map(([input, tensor]) => [input, toTensor(tensor)]),
-        );
-        const expected = await native.run(tensors);
+      for (const fixture of (await readFixtures(folder)).cases) {
+        const { name: title, inputs } = fixture;
+        const expected = await native.run(feedsOf(fixture));
         const seen = await infer(edge, name, inputs);
         for (const [output, { data, datatype }] of Object.entries(expected)) {
           const answer = seen[output]?.data ?? [];

@@ -15,11 +15,13 @@ interface Segment {
 const SAMPLE_RATE = 16_000;
 const SECONDS = 4;
 
-/** vad on synthesised speech (models/vad/speech.wav), on silence and on three kinds of noise. */
+/** vad on synthesised speech (models/vad/samples/speech.wav), on silence and on three kinds of noise. */
 export const speech: Check<Edge> = {
   claim: "vad fires on speech and stays quiet on silence and noise",
   async run(edge) {
-    const recording = new Uint8Array(await readFile(path.join(ROOT, "models/vad/speech.wav")));
+    const recording = new Uint8Array(
+      await readFile(path.join(ROOT, "models/vad/samples/speech.wav")),
+    );
     const segments = await predict<Segment[]>(edge, "vad", recording, "audio/wav");
     const spoken = segments.reduce((sum, { start, end }) => sum + end - start, 0);
     const whole = recording.length / 2 / SAMPLE_RATE;

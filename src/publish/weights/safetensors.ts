@@ -66,18 +66,3 @@ function float16(bits: number): number {
   if (exponent === 31) return fraction === 0 ? sign * Infinity : NaN;
   return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
 }
-
-/** A matrix with its rows and columns exchanged. */
-export function transpose(
-  matrix: Float32Array,
-  rows: number,
-  columns: number,
-): Float32Array<ArrayBuffer> {
-  const transposed = new Float32Array(rows * columns);
-  for (let row = 0; row < rows; row += 1) {
-    for (let column = 0; column < columns; column += 1) {
-      transposed[column * rows + row] = matrix[row * columns + column]!;
-    }
-  }
-  return transposed;
-}
