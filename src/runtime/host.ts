@@ -65,12 +65,22 @@ const ADMISSION_MS = 5_000;
 const BACKOFF_MS = 1_000;
 const BACKOFF_MAX_MS = 8_000;
 
+/**
+ * A model just loaded is kept for the requests that wait for it: evicted before their turn it would be
+ * loaded again, and two such models could evict each other for ever. A waiter that was cancelled never
+ * comes, so this ends.
+ */
+const WAITERS_TURN_MS = 1_000;
+
 interface Entry<M> {
   readonly manifest: Manifest;
   readonly holding: Holding;
   readonly load: SharedLoad;
   model: M | undefined;
+  loadedAt: number;
   users: number;
+  /** Requests that wait for the load, those among them that were cancelled too. */
+  waiters: number;
 }
 
 interface Failure {
@@ -92,6 +102,8 @@ export class ModelHost<M extends HostedModel> {
   /** In order of last use, the oldest first. */
   readonly #entries = new Map<string, Entry<M>>();
   readonly #failed = new Map<string, Failure>();
+  /** The latest time that any request has told. */
+  #now = 0;
   #loads = 0;
   #evictions = 0;
   #traps = 0;
@@ -114,18 +126,16 @@ export class ModelHost<M extends HostedModel> {
     use: (model: M, start: Start) => T | Promise<T>,
   ): Promise<T> {
     const key = `${manifest.name}/${manifest.version}`;
-    let start: Start = "warm";
+    this.#now = context.now();
     let entry = this.#entries.get(key);
-    if (entry?.model === undefined) {
-      start = "loaded";
-      entry = await this.#loaded(key, manifest, context);
-    }
+    const start: Start = entry?.model === undefined ? "loaded" : "warm";
+    if (entry?.model === undefined) entry = await this.#loaded(key, manifest, context);
+    else entry.users++;
     const { model } = entry;
     if (model === undefined) throw new Error(`${key} has settled without a model.`);
 
     this.#entries.delete(key);
     this.#entries.set(key, entry);
-    entry.users++;
     try {
       return await use(model, start);
     } finally {
@@ -170,16 +180,25 @@ export class ModelHost<M extends HostedModel> {
     };
   }
 
+  /** The entry once it is loaded, with the caller among its users already. */
   async #loaded(key: string, manifest: Manifest, context: HostContext): Promise<Entry<M>> {
     for (;;) {
       this.#refuseIfFailing(key, context.now());
       const entry = this.#entries.get(key) ?? this.#begin(key, manifest, context);
-      await entry.load.settled(context, () => {
-        this.#takeovers++;
-        this.#attempt(key, entry, context);
-      });
-      // Between its loading and this request's turn it may have been evicted again: then it is loaded again.
-      if (this.#entries.get(key) === entry && entry.model !== undefined) return entry;
+      entry.waiters++;
+      try {
+        await entry.load.settled(context, () => {
+          this.#takeovers++;
+          this.#attempt(key, entry, context);
+        });
+      } finally {
+        entry.waiters--;
+      }
+      if (this.#entries.get(key) === entry && entry.model !== undefined) {
+        entry.users++;
+        return entry;
+      }
+      // This request's turn came so late that the model was evicted again: once more.
     }
   }
 
@@ -196,7 +215,9 @@ export class ModelHost<M extends HostedModel> {
       holding: this.#budget.open(),
       load: new SharedLoad(this.#options.stallMs ?? STALL_MS),
       model: undefined,
+      loadedAt: 0,
       users: 0,
+      waiters: 0,
     };
     this.#entries.set(key, entry);
     this.#attempt(key, entry, context);
@@ -209,7 +230,7 @@ export class ModelHost<M extends HostedModel> {
     const attempt = load.begin(context.now());
     const run = async (): Promise<void> => {
       try {
-        const now = (): number => context.now();
+        const now = (): number => (this.#now = context.now());
         const onProgress = (): void => attempt.progress(now());
         await this.#reserve(entry, { now, onProgress });
         onProgress();
@@ -224,6 +245,7 @@ export class ModelHost<M extends HostedModel> {
         // From the reservation to what it really took, staged weights no longer among it.
         holding.resize(model.heapBytes + manifest.memory.taskBytes);
         entry.model = model;
+        entry.loadedAt = now();
         this.#failed.delete(key);
         load.settle(attempt);
       } catch (error) {
@@ -259,13 +281,17 @@ export class ModelHost<M extends HostedModel> {
 
   #evictOldest(): boolean {
     for (const [key, entry] of this.#entries) {
-      if (entry.model !== undefined && entry.users === 0) {
-        this.#drop(key, entry);
-        this.#evictions++;
-        return true;
-      }
+      if (!this.#isIdle(entry)) continue;
+      this.#drop(key, entry);
+      this.#evictions++;
+      return true;
     }
     return false;
+  }
+
+  #isIdle({ model, users, waiters, loadedAt }: Entry<M>): boolean {
+    const isAwaited = waiters > 0 && this.#now - loadedAt < WAITERS_TURN_MS;
+    return model !== undefined && users === 0 && !isAwaited;
   }
 
   #dropTrapped(key: string, entry: Entry<M>): void {

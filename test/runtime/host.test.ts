@@ -97,6 +97,20 @@ describe("ModelHost", () => {
     expect(host.stats()).toMatchObject({ evictions: 2, heldBytes: 80 * MB });
   });
 
+  it("keeps a model just loaded until those who waited for it have had their turn", async () => {
+    const { pending, load } = pendingLoads();
+    const host = new ModelHost({ budgetBytes: 100 * MB, load });
+    const uses = Array.from({ length: 12 }, (_, index) =>
+      host.use(model(index % 2 === 0 ? "a" : "b", 80), contextOf(), ({ heapBytes }) => heapBytes),
+    );
+    await vi.waitFor(() => expect(pending).toHaveLength(1));
+    pending[0]?.finish();
+    await vi.waitFor(() => expect(pending).toHaveLength(2));
+    pending[1]?.finish();
+    expect(await Promise.all(uses)).toEqual(Array(12).fill(80 * MB));
+    expect(host.stats()).toMatchObject({ loads: 2, evictions: 1 });
+  });
+
   it("never drops a model in use: the newcomer waits, then gives up", async () => {
     const host = new ModelHost({ budgetBytes: 100 * MB, load: instantLoad, admissionMs: 50 });
     const busy = Promise.withResolvers<void>();

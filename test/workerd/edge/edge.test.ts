@@ -122,6 +122,8 @@ describe("the edge", () => {
     );
     expect(responses.map(({ status }) => status)).toEqual(Array(30).fill(200));
     expect(isolate.host.stats().heldBytes).toBeLessThanOrEqual(2.5 * HEAP);
+    // Each waits its turn: models that evict each other before they are used would load for ever.
+    expect(isolate.host.stats().loads).toBeLessThanOrEqual(10);
   });
 
   it("refuses a model that can never fit before its bytes are fetched", async () => {

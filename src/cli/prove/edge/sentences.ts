@@ -1,3 +1,10 @@
+import { readFile } from "node:fs/promises";
+import path from "node:path";
+
+import * as v from "valibot";
+
+import { ROOT } from "../../../publish/workspace.ts";
+
 /** The quick start of sentence-transformers and the similarities that its page prints (sbert.net). */
 export const QUICK_START = {
   sentences: ["The weather is lovely today.", "It's so sunny outside!", "He drove to the stadium."],
@@ -8,56 +15,8 @@ export const QUICK_START = {
   ],
 } as const;
 
-/** Fifty sentences of many kinds: short and long, questions, code, numbers, other scripts. */
-export const VARIED_SENTENCES: readonly string[] = [
-  "A man is eating food.",
-  "A man is eating a piece of bread.",
-  "The girl is carrying a baby.",
-  "A man is riding a horse.",
-  "A woman is playing violin.",
-  "Two men pushed carts through the woods.",
-  "A man is riding a white horse on an enclosed ground.",
-  "A monkey is playing drums.",
-  "Someone in a gorilla costume is playing a set of drums.",
-  "How do I reset my password?",
-  "I forgot my login details; what now?",
-  "The quarterly report shows revenue up by 12.4% to $3.2 million.",
-  "Refunds are processed within 5-7 business days.",
-  "Yes.",
-  "No",
-  "?",
-  "Photosynthesis converts light energy into chemical energy stored in glucose.",
-  "The mitochondrion is the powerhouse of the cell.",
-  "def fibonacci(n): return n if n < 2 else fibonacci(n - 1) + fibonacci(n - 2)",
-  "SELECT name, COUNT(*) FROM users GROUP BY name HAVING COUNT(*) > 1;",
-  "git rebase --interactive HEAD~3",
-  "Error: ECONNREFUSED 127.0.0.1:5432",
-  "Der Zug nach München fährt um neun Uhr ab.",
-  "Le chat dort sur le canapé.",
-  "El perro corre por el parque.",
-  "今日はとても天気がいいですね。",
-  "Сегодня хорошая погода.",
-  "😀 😀 😀",
-  "To be, or not to be, that is the question.",
-  "It was the best of times, it was the worst of times.",
-  "Call me Ishmael.",
-  "In a hole in the ground there lived a hobbit.",
-  "The recipe calls for two cups of flour, a pinch of salt and three eggs.",
-  "Preheat the oven to 180 degrees Celsius.",
-  "Her flight was delayed because of heavy fog at the airport.",
-  "The striker scored a hat-trick in the second half.",
-  "Interest rates were left unchanged by the central bank.",
-  "The patient reported mild headaches and occasional dizziness.",
-  "Take one tablet twice daily with food.",
-  "The defendant pleaded not guilty to all charges.",
-  "Water boils at 100 degrees at sea level.",
-  "Prime numbers have exactly two divisors.",
-  "The Treaty of Westphalia ended the Thirty Years' War in 1648.",
-  "Mount Everest is the highest mountain above sea level.",
-  "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
-  "1 2 3 4 5 6 7 8 9 10",
-  "WHY ARE YOU SHOUTING AT ME",
-  "the quick brown fox jumps over the lazy dog ".repeat(12).trim(),
-  "An edge function should answer where the caller is, load only what it needs, and forget nothing that it was paid to remember.",
-  "Serverless inference runs small neural networks close to the people who use them.",
-];
+/** Texts of many kinds: short and long, questions, code, numbers, other scripts, none at all. */
+export async function variedSentences(): Promise<string[]> {
+  const file = path.join(ROOT, "models/minilm/samples/sentences.json");
+  return v.parse(v.array(v.string()), JSON.parse(await readFile(file, "utf8")));
+}
