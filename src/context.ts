@@ -1,6 +1,6 @@
 import type { CatalogReader } from "./catalog/reader.ts";
 import type { ModelHost } from "./runtime/host.ts";
-import type { LoadedModel } from "./runtime/load-model.ts";
+import type { LoadedModel, ModelLoader } from "./runtime/load-model.ts";
 import type { Log } from "./telemetry/log.ts";
 import type { Timing } from "./telemetry/timing.ts";
 
@@ -8,6 +8,7 @@ import type { Timing } from "./telemetry/timing.ts";
 export interface Isolate {
   readonly catalog: CatalogReader;
   readonly host: ModelHost<LoadedModel>;
+  readonly loader: ModelLoader;
 }
 
 /** What one request carries through the pipeline. Nothing of it outlives the request. */

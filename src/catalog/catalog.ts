@@ -1,9 +1,9 @@
 import * as v from "valibot";
 
-import { Manifest, ModelName, ModelVersion } from "./manifest.ts";
+import { isRecordKey, Manifest, ModelName, ModelVersion } from "./manifest.ts";
 
 /** A movable name for a version. A label is never a number, so that a URL can take either. */
-export const Label = v.pipe(v.string(), v.regex(/^[a-z][a-z0-9-]{0,31}$/));
+export const Label = v.pipe(v.string(), v.regex(/^[a-z][a-z0-9-]{0,31}$/), v.check(isRecordKey));
 
 /** The label that a request follows when nothing else chooses. */
 export const STABLE = "stable";

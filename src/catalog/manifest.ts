@@ -2,8 +2,16 @@ import * as v from "valibot";
 
 import { DATATYPES, type Datatype } from "../runtime/tensor.ts";
 
+/** Keys that valibot's records leave out without a word: what is called so would vanish from the catalog. */
+export const isRecordKey = (name: string): boolean =>
+  name !== "constructor" && name !== "prototype";
+
 /** Lowercase letters, digits, `-` and `_`: safe in a URL, an R2 key and a header. */
-export const ModelName = v.pipe(v.string(), v.regex(/^[a-z0-9][a-z0-9_-]{0,63}$/));
+export const ModelName = v.pipe(
+  v.string(),
+  v.regex(/^[a-z0-9][a-z0-9_-]{0,63}$/),
+  v.check(isRecordKey),
+);
 
 /** Versions count up from 1 and are never reused. */
 export const ModelVersion = v.pipe(v.number(), v.safeInteger(), v.minValue(1));
@@ -85,6 +93,8 @@ export const Manifest = v.object({
   graph: BlobRef,
   /** External data of the graph, mounted under this name. */
   weights: v.optional(v.object({ name: v.string(), ...BlobRef.entries })),
+  /** The memory of a session that is ready, for the runtime with this digest (WASM, then glue). */
+  snapshot: v.optional(v.object({ ...BlobRef.entries, runtime: Digest })),
   /** Files that the task needs beside the graph. */
   assets: v.record(v.string(), BlobRef),
   inputs: v.array(TensorSpec),

@@ -97,8 +97,12 @@ export class CatalogReader {
       if (text === null)
         throw new Error(`KV holds no "${CATALOG_KV_KEY}": nothing was published yet.`);
       if (text !== this.#text) {
-        this.#catalog = v.parse(Catalog, JSON.parse(text));
-        this.#text = text;
+        const catalog = v.parse(Catalog, JSON.parse(text));
+        // A slow read may end after a later one, with what the later one has replaced.
+        if (catalog.number >= (this.#catalog?.number ?? 0)) {
+          this.#catalog = catalog;
+          this.#text = text;
+        }
       }
       this.#readAt = context.now();
     } catch (error) {

@@ -85,7 +85,8 @@ export async function startLocalStack(options: LocalStackOptions): Promise<Local
   };
 }
 
-async function bundledModules(folder: string) {
+/** The files of a bundle, as Miniflare takes them. */
+export async function bundledModules(folder: string) {
   const files = await readdir(folder);
   return [
     { type: "ESModule" as const, path: path.join(folder, "index.js") },
@@ -96,7 +97,7 @@ async function bundledModules(folder: string) {
 }
 
 /** The port if it is free, or any free one for 0. */
-function freePort(port: number): Promise<number> {
+export function freePort(port: number): Promise<number> {
   return new Promise((resolve, reject) => {
     const probe = createServer();
     probe.once("error", () => {

@@ -8,6 +8,7 @@ const COMMANDS: Readonly<Record<string, (words: readonly string[]) => Promise<nu
   check: async () => (await import("./checks.ts")).check(),
   format: async () => (await import("./checks.ts")).format(),
   fixtures: async (words) => (await import("./fixtures.ts")).fixtures(words),
+  bench: async (words) => (await import("../../test/bench/main.ts")).bench(words),
   prove: async (words) => (await import("./prove/main.ts")).prove(words),
   "build-runtime": async () => {
     await (await import("../publish/runtime.ts")).prepareRuntime();

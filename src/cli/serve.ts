@@ -22,7 +22,9 @@ export async function serve(
   try {
     say("Publishing the models that ship (the first time they are built, which takes a minute)");
     for (const folder of await modelFolders()) {
-      await publishFolder(folder, stack.target, (line) => say(`  ${line}`));
+      await publishFolder(folder, stack.target, (line) => say(`  ${line}`), {
+        replace: true,
+      });
     }
     return stack;
   } catch (error) {

@@ -1,7 +1,11 @@
 /** What publication needs of a bucket: R2's own verbs, so that Miniflare's binding is one. */
 export interface PublishBucket {
   head(key: string): Promise<{ readonly size: number } | null>;
-  get(key: string): Promise<{ readonly etag: string; text(): Promise<string> } | null>;
+  get(key: string): Promise<{
+    readonly etag: string;
+    text(): Promise<string>;
+    arrayBuffer(): Promise<ArrayBuffer>;
+  } | null>;
   /** @returns null when the condition does not hold */
   put(
     key: string,

@@ -15,9 +15,10 @@ import { CATALOG_KV_KEY } from "../catalog/reader.ts";
 import { CATALOG_SOURCE_KEY, blobKey, manifestKey } from "../store/layout.ts";
 import type { PublishBucket, PublishTarget } from "./bucket.ts";
 import { type BuiltModel, buildModel } from "./build.ts";
-import { measureHeap } from "./measure.ts";
 import { externalize } from "./onnx/externalize.ts";
 import { signature } from "./onnx/signature.ts";
+import { runtimeIdentity } from "./runtime.ts";
+import { takeSnapshot } from "./snapshot.ts";
 import { readFixtures, readModelSource, sourceDigest } from "./source.ts";
 
 const WEIGHTS_NAME = "weights.bin";
@@ -33,6 +34,14 @@ const CATALOG_ATTEMPTS = 10;
 
 export type Progress = (line: string) => void;
 
+export interface PublishOptions {
+  /**
+   * Puts other content in the place of a version that is there: for the models that ship, in a bucket of
+   * this machine, whose sources have changed since. Anywhere else versions never change.
+   */
+  readonly replace?: boolean;
+}
+
 /**
  * Builds a model folder and publishes it: blobs, then the manifest (only if absent), then the catalog.
  * Interrupted anywhere and repeated, it ends in the same state.
@@ -43,6 +52,7 @@ export async function publishFolder(
   folder: string,
   target: PublishTarget,
   onProgress: Progress,
+  { replace = false }: PublishOptions = {},
 ): Promise<Manifest> {
   const { name, version } = await readModelSource(folder);
   const present = await readManifest(target.bucket, name, version);
@@ -52,7 +62,8 @@ export async function publishFolder(
     await addToCatalog(target, present);
     return present;
   }
-  if (present) throw alreadyPublished(folder, name, version);
+  if (present && !replace) throw alreadyPublished(folder, name, version);
+  if (present) onProgress(`${name} ${version}: its sources have changed`);
 
   const built = await buildModel(folder, { onProgress });
   const { manifest, blobs } = await describe(folder, built);
@@ -65,9 +76,13 @@ export async function publishFolder(
   const written = await target.bucket.put(
     manifestKey(name, version),
     JSON.stringify(manifest, undefined, 2),
-    { onlyIf: { etagDoesNotMatch: "*" } },
+    replace ? {} : { onlyIf: { etagDoesNotMatch: "*" } },
   );
-  if (written === null) throw alreadyPublished(folder, name, version);
+  if (written === null) {
+    // Somebody who published at the same time was faster; perhaps it was the same.
+    const theirs = await readManifest(target.bucket, name, version);
+    if (theirs?.sourceDigest !== digest) throw alreadyPublished(folder, name, version);
+  }
   await addToCatalog(target, manifest);
   onProgress(`${name} ${version}: published`);
   return manifest;
@@ -88,24 +103,28 @@ async function describe(folder: string, built: BuiltModel): Promise<Publication>
     blobs.set(blobKey(digest), bytes);
     return { digest, bytes: bytes.length };
   };
+  // In the order of a cached build, so that the manifest is the same bytes.
+  const names = Object.keys(built.assets).toSorted();
   const assets = Object.fromEntries(
-    Object.entries(built.assets).map(([name, bytes]) => [name, add(bytes)]),
+    names.map((name) => [name, add(built.assets[name] ?? new Uint8Array())]),
   );
   const assetBytes = Object.values(assets).reduce((sum, { bytes }) => sum + bytes, 0);
-  const heapBytes = await measureHeap(
+  const { bytes: snapshot, memoryBytes } = await takeSnapshot(
     { graph, ...(weights && { weights: { name: WEIGHTS_NAME, data: weights } }) },
     await readFixtures(folder),
   );
+  const { digest: runtime } = await runtimeIdentity();
   const manifest = v.parse(Manifest, {
     schema: 1,
     ...built.source,
     sourceDigest: built.sourceDigest,
     graph: add(graph),
     ...(weights && { weights: { name: WEIGHTS_NAME, ...add(weights) } }),
+    snapshot: { ...add(snapshot), runtime },
     assets,
     inputs,
     outputs,
-    memory: { heapBytes, taskBytes: assetBytes * ASSET_EXPANSION },
+    memory: { heapBytes: memoryBytes, taskBytes: assetBytes * ASSET_EXPANSION },
   });
   return { manifest, blobs };
 }
@@ -113,12 +132,9 @@ async function describe(folder: string, built: BuiltModel): Promise<Publication>
 /** Adds the version to `catalog.json`, then writes what the edge reads. */
 async function addToCatalog(target: PublishTarget, manifest: Manifest): Promise<void> {
   for (let attempt = 0; attempt < CATALOG_ATTEMPTS; attempt++) {
-    const stored = await target.bucket.get(CATALOG_SOURCE_KEY);
-    const source =
-      stored === null ? EMPTY_CATALOG : v.parse(CatalogSource, JSON.parse(await stored.text()));
+    const { source, condition } = await readCatalogSource(target.bucket);
     const listed = source.models[manifest.name]?.versions.includes(manifest.version) ?? false;
     const next = listed ? source : withVersion(source, manifest);
-    const condition = stored === null ? { etagDoesNotMatch: "*" } : { etagMatches: stored.etag };
     const written =
       listed ||
       (await target.bucket.put(CATALOG_SOURCE_KEY, JSON.stringify(next, undefined, 2), {
@@ -127,9 +143,19 @@ async function addToCatalog(target: PublishTarget, manifest: Manifest): Promise<
     if (!written) continue;
     const compiled = await compile(target.bucket, next);
     await target.namespace.put(CATALOG_KV_KEY, JSON.stringify(compiled));
-    return;
+    // KV has no conditions: whoever finds a newer catalog after writing may have written over it.
+    const { source: latest } = await readCatalogSource(target.bucket);
+    if (latest.number === next.number) return;
   }
   throw new Error("The catalog kept changing while this version was added to it. Run it again.");
+}
+
+/** `catalog.json`, and the condition under which it is still the same. */
+async function readCatalogSource(bucket: PublishBucket) {
+  const stored = await bucket.get(CATALOG_SOURCE_KEY);
+  if (stored === null) return { source: EMPTY_CATALOG, condition: { etagDoesNotMatch: "*" } };
+  const source = v.parse(CatalogSource, JSON.parse(await stored.text()));
+  return { source, condition: { etagMatches: stored.etag } };
 }
 
 async function compile(bucket: PublishBucket, source: CatalogSource): Promise<Catalog> {

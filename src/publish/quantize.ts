@@ -15,9 +15,10 @@ import {
   opsetOf,
   readModel,
   shapeOf,
+  suppliedNames,
   writeModel,
 } from "./onnx/model.ts";
-import { UniqueNames, usedNames } from "./onnx/names.ts";
+import { readCounts, UniqueNames } from "./onnx/names.ts";
 import {
   type Attributes,
   floatAttribute,
@@ -52,8 +53,6 @@ const LARGEST_INT8 = 127;
 /** A row of zeros needs a scale, too. */
 const LEAST_SCALE = 1e-30;
 const DEFAULT_MIN_ELEMENTS = 1024;
-/** From this format on, an initialiser that is listed as an input may be overridden by the caller. */
-const IR_WITH_OPTIONAL_INPUTS = 4n;
 
 /**
  * Dynamic int8 quantization. A MatMul or Gemm with a constant matrix multiplies uint8 activations,
@@ -307,7 +306,7 @@ class Quantizer {
   /** Weights that nothing reads any more, in subgraphs either, go. */
   #dropUnused(): void {
     const { graph } = this.#model;
-    const used = usedNames(graph);
+    const used = readCounts(graph);
     const isGone = ({ name }: { name: string }): boolean =>
       this.#weights.has(name) && !used.has(name);
     graph.initializer = graph.initializer.filter((tensor) => !isGone(tensor));
@@ -327,10 +326,7 @@ function quantizableWeights(
   model: OnnxModel,
   { minElements = DEFAULT_MIN_ELEMENTS, keepFloat = [] }: QuantizeOptions,
 ): Map<string, TensorProto> {
-  const kept = new Set(keepFloat);
-  if (model.irVersion >= IR_WITH_OPTIONAL_INPUTS) {
-    for (const { name } of model.graph.input) kept.add(name);
-  }
+  const kept = new Set([...suppliedNames(model), ...keepFloat]);
   const weights = new Map<string, TensorProto>();
   for (const tensor of model.graph.initializer) {
     const shape = shapeOf(tensor);

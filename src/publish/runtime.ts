@@ -1,32 +1,70 @@
+import { createHash } from "node:crypto";
 import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import path from "node:path";
 
 import { unshareMemory } from "../runtime/unshare-memory.ts";
+import { installedVersion } from "./source.ts";
 import { GENERATED, packageFile } from "./workspace.ts";
 
 /** The WASM that Workers import: onnxruntime-web's, with unshared memory. */
 export const RUNTIME_WASM = path.join(GENERATED, "runtime", "ort.wasm");
 
-/** Writes `RUNTIME_WASM` from the installed onnxruntime-web, unless it is there already. @returns its bytes */
-export async function prepareRuntime(): Promise<Uint8Array<ArrayBuffer>> {
+const RUNTIME_IDENTITY = path.join(GENERATED, "runtime", "runtime.json");
+
+/** What a snapshot is valid for. */
+export interface RuntimeIdentity {
+  /** SHA-256, in hex, of the WASM and then the glue, byte for byte. */
+  readonly digest: string;
+  readonly ortVersion: string;
+}
+
+export interface PreparedRuntime {
+  readonly wasm: Uint8Array<ArrayBuffer>;
+  readonly identity: RuntimeIdentity;
+}
+
+let prepared: Promise<PreparedRuntime> | undefined;
+
+/** Writes what Workers import of the installed onnxruntime-web, unless it is there already. */
+export function prepareRuntime(): Promise<PreparedRuntime> {
+  prepared ??= prepare();
+  return prepared;
+}
+
+async function prepare(): Promise<PreparedRuntime> {
   const wasm = unshareMemory(
     await readFile(packageFile("onnxruntime-web/ort-wasm-simd-threaded.wasm")),
   );
-  const present = await readFile(RUNTIME_WASM).catch(() => undefined);
-  if (present?.equals(wasm)) return wasm;
+  const glue = await readFile(packageFile("onnxruntime-web/ort-wasm-simd-threaded.mjs"));
+  const identity = {
+    digest: createHash("sha256").update(wasm).update(glue).digest("hex"),
+    ortVersion: await installedVersion("onnxruntime-web"),
+  };
   await mkdir(path.dirname(RUNTIME_WASM), { recursive: true });
+  await writeIfOther(RUNTIME_WASM, wasm);
+  await writeIfOther(RUNTIME_IDENTITY, Buffer.from(`${JSON.stringify(identity)}\n`));
+  return { wasm, identity };
+}
+
+async function writeIfOther(file: string, bytes: Uint8Array): Promise<void> {
+  const present = await readFile(file).catch(() => undefined);
+  if (present?.equals(bytes)) return;
   // Renamed into place, so that an interrupted write is never taken for the whole.
-  const partial = `${RUNTIME_WASM}.${process.pid}`;
-  await writeFile(partial, wasm);
-  await rename(partial, RUNTIME_WASM);
-  return wasm;
+  const partial = `${file}.${process.pid}`;
+  await writeFile(partial, bytes);
+  await rename(partial, file);
+}
+
+/** Of the installed onnxruntime-web. */
+export async function runtimeIdentity(): Promise<RuntimeIdentity> {
+  return (await prepareRuntime()).identity;
 }
 
 let compiled: Promise<WebAssembly.Module> | undefined;
 
 /** The same module for Node: what is measured and checked at publication is what Workers run. */
 export function runtimeModule(): Promise<WebAssembly.Module> {
-  compiled ??= prepareRuntime().then((wasm) => compile(wasm));
+  compiled ??= prepareRuntime().then(({ wasm }) => compile(wasm));
   return compiled;
 }
 

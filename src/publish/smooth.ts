@@ -12,9 +12,10 @@ import {
   type OnnxModel,
   readModel,
   shapeOf,
+  suppliedNames,
   writeModel,
 } from "./onnx/model.ts";
-import { UniqueNames, usedNames } from "./onnx/names.ts";
+import { readCounts, UniqueNames } from "./onnx/names.ts";
 import { intAttribute, makeNode, makeTensor } from "./onnx/nodes.ts";
 import { runtimeModule } from "./runtime.ts";
 
@@ -36,7 +37,7 @@ const LEAST_MAGNITUDE = 1e-5;
  * Source: Xiao et al., "SmoothQuant" (arXiv:2211.10438), §4. The factors come from running `inputs` in the
  * WASM runtime, which computes the same on every machine, so that a build is the same bytes everywhere.
  *
- * @param inputs what the model is calibrated on: its fixtures
+ * @param inputs what the model is calibrated on: its fixtures; without any, the model stays as it is
  */
 export async function smoothActivations(
   onnx: Uint8Array,
@@ -44,7 +45,7 @@ export async function smoothActivations(
 ): Promise<Uint8Array<ArrayBuffer>> {
   const model = readModel(onnx);
   const products = smoothableProducts(model);
-  if (products.size === 0) return writeModel(model);
+  if (products.size === 0 || inputs.length === 0) return writeModel(model);
   const maxima = await channelMaxima(onnx, [...products.keys()], inputs);
 
   const names = new UniqueNames(model.graph);
@@ -89,44 +90,31 @@ interface Product {
   readonly transposed: boolean;
 }
 
-/** By activation; only where nothing but products of this one activation reads the matrix. */
-function smoothableProducts({ graph }: OnnxModel): Map<string, Product[]> {
+/** By activation; only where every matrix is constant and nothing but its product reads it. */
+function smoothableProducts(model: OnnxModel): Map<string, Product[]> {
+  const { graph } = model;
+  const supplied = suppliedNames(model);
   const matrices = new Map(
     graph.initializer
-      .filter((tensor) => tensor.dataType === DATATYPES.FP32.onnx && shapeOf(tensor).length === 2)
+      .filter(
+        ({ name, dataType, dims }) =>
+          dataType === DATATYPES.FP32.onnx && dims.length === 2 && !supplied.has(name),
+      )
       .map((tensor) => [tensor.name, tensor]),
   );
   const products = new Map<string, Product[]>();
-  const others: NodeProto[] = [];
   for (const node of graph.node) {
     const [activation = "", name = ""] = node.input;
     const tensor = matrices.get(name);
     const isGemm = node.opType === "Gemm" && intAttribute(node, "transA", 0) === 0;
-    if (
-      tensor === undefined ||
-      !isDefaultDomain(node.domain) ||
-      !(isGemm || node.opType === "MatMul")
-    ) {
-      others.push(node);
-      continue;
-    }
+    const isProduct = isDefaultDomain(node.domain) && (isGemm || node.opType === "MatMul");
+    if (tensor === undefined || !isProduct) continue;
     const transposed = isGemm && intAttribute(node, "transB", 0) !== 0;
     products.set(activation, [...(products.get(activation) ?? []), { node, tensor, transposed }]);
   }
-  const usedOtherwise = usedNames({ ...graph, node: others });
-  for (const [activation, weights] of products) {
-    const isShared = weights.some(
-      ({ tensor }) =>
-        usedOtherwise.has(tensor.name) ||
-        [...products].some(
-          ([other, theirs]) =>
-            other !== activation && theirs.some((product) => product.tensor === tensor),
-        ) ||
-        weights.filter((product) => product.tensor === tensor).length > 1,
-    );
-    if (isShared) products.delete(activation);
-  }
-  return products;
+  const reads = readCounts(graph);
+  const isOwn = ({ tensor }: Product): boolean => reads.get(tensor.name) === 1;
+  return new Map([...products].filter(([, weights]) => weights.every(isOwn)));
 }
 
 /** The largest magnitude of each channel (last axis) of some values, over all inputs. */
@@ -137,15 +125,18 @@ async function channelMaxima(
 ): Promise<Map<string, number[]>> {
   const model = readModel(onnx);
   const fed = new Set(model.graph.input.map(({ name }) => name));
+  for (const { name } of model.graph.initializer) fed.delete(name);
   const computed = values.filter((name) => !fed.has(name));
   const type = { value: { case: "tensorType", value: { elemType: DATATYPES.FP32.onnx } } } as const;
   model.graph.output = computed.map((name) => create(ValueInfoProtoSchema, { name, type }));
-  const session = createSession(await startOrt(await runtimeModule()), {
-    graph: writeModel(model),
-  });
+  // A session needs an output: there is nothing to run when every value is fed.
+  const session =
+    computed.length === 0
+      ? undefined
+      : createSession(await startOrt(await runtimeModule()), { graph: writeModel(model) });
   const maxima = new Map<string, number[]>();
   for (const feeds of inputs) {
-    const outputs = { ...feeds, ...session.run(feeds, computed) };
+    const outputs = { ...feeds, ...session?.run(feeds, computed) };
     for (const name of values) {
       const tensor = outputs[name];
       if (tensor?.datatype !== "FP32") {

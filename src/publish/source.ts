@@ -37,6 +37,11 @@ const FixtureTensor = v.pipe(
     ({ shape, data }) => data.length === elementCount(shape),
     "data must have as many elements as the shape",
   ),
+  v.check(
+    ({ datatype, data }) =>
+      data.every((value) => typeof value === (datatype === "BYTES" ? "string" : "number")),
+    "data must be strings for BYTES, and numbers for everything else",
+  ),
 );
 export type FixtureTensor = v.InferOutput<typeof FixtureTensor>;
 
@@ -113,10 +118,11 @@ export function toFixture({ datatype, shape, data }: Tensor): FixtureTensor {
 }
 
 export async function writeFixtures(folder: string, fixtures: Fixtures): Promise<void> {
-  // Arrays on a line each: a diff of fixtures then shows which tensor changed.
+  // Arrays on a line each: a diff of fixtures then shows which tensor changed. No string of JSON
+  // has a line break in it, so only what was put between elements goes.
   const text = JSON.stringify(v.parse(Fixtures, fixtures), undefined, 1).replaceAll(
     /\[[^[\]{}]*\]/g,
-    (array) => array.replaceAll(/\s+/g, ""),
+    (array) => array.replaceAll(/\n\s*/g, ""),
   );
   await writeFile(path.join(folder, "fixtures.json"), `${text}\n`);
 }
@@ -140,13 +146,15 @@ const PUBLISH_SOURCES = [
   "src/publish/weights",
   "src/publish/quantize.ts",
   "src/publish/smooth.ts",
+  "src/publish/snapshot.ts",
+  "src/runtime/snapshot/format.ts",
   "src/runtime/tensor.ts",
 ];
 /** Packages that write the bytes of every build. */
 const PUBLISH_PACKAGES = ["onnx-buf", "@bufbuild/protobuf", "onnxruntime-web"];
 
 /** Files of a model's folder that are about the model, and decide nothing of its bytes. */
-const BESIDE_THE_BUILD = /^(?:example\.json|make-fixtures\.\w+|LICEN[CS]E.*|.*\.md|samples\/.*)$/;
+const BESIDE_THE_BUILD = /^(?:example\.json|make-\w+\.\w+|LICEN[CS]E.*|.*\.md|samples\/.*)$/;
 
 /**
  * SHA-256, in hex, of everything that decides a model's build: the files of its folder, the code
@@ -187,7 +195,8 @@ async function filesOf(place: string): Promise<string[]> {
 
 const PackageJson = v.object({ version: v.string() });
 
-async function installedVersion(name: string): Promise<string> {
+/** Version of an installed npm package. */
+export async function installedVersion(name: string): Promise<string> {
   const file = path.join(packageFolder(name), "package.json");
   return v.parse(PackageJson, await readJson(file)).version;
 }

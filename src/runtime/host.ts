@@ -10,20 +10,27 @@ export interface HostedModel {
   readonly heapBytes: number;
   /** Set once the instance has trapped. */
   readonly trap: unknown;
+  /** How it got ready: from its snapshot, or from its graph. */
+  readonly start: "restored" | "loaded";
 }
 
 /** How a model got ready for the request that asks. */
-export type Start = "warm" | "loaded";
+export type Start = "warm" | HostedModel["start"];
 
 /** What a request lends to the host. */
 export interface HostContext {
   now(): number;
+  /** Takes the milliseconds of each phase of a load. */
+  readonly timing?: { add(phase: string, milliseconds: number): void };
   waitUntil(promise: Promise<unknown>): void;
 }
 
 export interface LoadContext extends HostContext {
   /** To be called whenever the load has moved on. @throws when another request has taken the load over */
   onProgress(): void;
+  onPhase(name: string, milliseconds: number): void;
+  /** Reserves memory that only the load needs, beside what the model will hold. @throws NearsideError `isolate_over_budget` */
+  stage(bytes: number): Promise<void>;
   /** The host's answer to growth of the instance's memory. */
   mayGrow(newHeapBytes: number): boolean;
 }
@@ -128,7 +135,7 @@ export class ModelHost<M extends HostedModel> {
     const key = `${manifest.name}/${manifest.version}`;
     this.#now = context.now();
     let entry = this.#entries.get(key);
-    const start: Start = entry?.model === undefined ? "loaded" : "warm";
+    const isWarm = entry?.model !== undefined;
     if (entry?.model === undefined) entry = await this.#loaded(key, manifest, context);
     else entry.users++;
     const { model } = entry;
@@ -137,7 +144,7 @@ export class ModelHost<M extends HostedModel> {
     this.#entries.delete(key);
     this.#entries.set(key, entry);
     try {
-      return await use(model, start);
+      return await use(model, isWarm ? "warm" : model.start);
     } finally {
       entry.users--;
       if (model.trap !== undefined) this.#dropTrapped(key, entry);
@@ -232,13 +239,18 @@ export class ModelHost<M extends HostedModel> {
       try {
         const now = (): number => (this.#now = context.now());
         const onProgress = (): void => attempt.progress(now());
-        await this.#reserve(entry, { now, onProgress });
+        const settled = manifest.memory.heapBytes + manifest.memory.taskBytes;
+        const reserve = (bytes: number): Promise<void> =>
+          this.#reserve(entry, settled + bytes, { now, onProgress });
+        await reserve(0);
         onProgress();
         this.#loads++;
         const model = await this.#options.load(manifest, {
           now,
           onProgress,
           waitUntil: (promise) => context.waitUntil(promise),
+          onPhase: (name, milliseconds) => context.timing?.add(name, milliseconds),
+          stage: reserve,
           mayGrow: (heapBytes) => attempt.isCurrent() && mayGrow(entry, heapBytes),
         });
         if (!attempt.isCurrent()) return;
@@ -260,14 +272,15 @@ export class ModelHost<M extends HostedModel> {
     context.waitUntil(run());
   }
 
-  async #reserve({ manifest, holding }: Entry<M>, context: WaitContext): Promise<void> {
-    const { memory, weights } = manifest;
-    // Weights stand in JS memory until ORT has copied them.
-    const settled = memory.heapBytes + memory.taskBytes;
-    const loading = Math.min(settled + (weights?.bytes ?? 0), this.#budget.limit);
+  async #reserve(
+    { manifest, holding }: Entry<M>,
+    bytes: number,
+    context: WaitContext,
+  ): Promise<void> {
     const reserved = await this.#budget.reserve(
       holding,
-      loading,
+      // What a load alone needs may be more than there is; then it has all there is.
+      Math.min(bytes, this.#budget.limit),
       context.now() + (this.#options.admissionMs ?? ADMISSION_MS),
       context,
     );

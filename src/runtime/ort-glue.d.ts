@@ -10,6 +10,12 @@ declare module "onnxruntime-web/ort-wasm-simd-threaded.mjs" {
   export default function createOrtModule(options: GlueOptions): Promise<object>;
 }
 
+/** Written beside the WASM: what a snapshot is valid for. */
+declare module "*/runtime/runtime.json" {
+  const identity: { readonly digest: string; readonly ortVersion: string };
+  export default identity;
+}
+
 declare module "*.wasm" {
   const module: WebAssembly.Module;
   export default module;

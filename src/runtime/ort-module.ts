@@ -87,7 +87,8 @@ export interface OrtInstance {
  */
 export type GrowthGate = (newBytes: number) => boolean;
 
-const PAGE_BYTES = 65_536;
+/** The unit in which linear memory grows. */
+export const WASM_PAGE_BYTES = 65_536;
 
 /** The length that the glue starts with: 256 pages of 64 KiB. */
 export const INITIAL_HEAP_BYTES = 16_777_216;
@@ -106,10 +107,15 @@ export async function startOrt(
   mayGrow: GrowthGate = () => true,
 ): Promise<OrtInstance> {
   const instance = await instantiate(wasm, mayGrow);
-  if (instance.module._OrtInit(1, LOG_FATAL) !== 0) {
+  startEnvironment(instance);
+  return instance;
+}
+
+/** Creates ORT's environment in an instance that has none. */
+export function startEnvironment({ module }: OrtInstance): void {
+  if (module._OrtInit(1, LOG_FATAL) !== 0) {
     throw new Error("ORT's environment could not be created.");
   }
-  return instance;
 }
 
 /**
@@ -156,7 +162,7 @@ export function instantiate(wasm: WebAssembly.Module, mayGrow: GrowthGate): Prom
 /** The glue grows its memory by calling `grow` on the object, so a method of its own can refuse. */
 function gated(memory: WebAssembly.Memory, mayGrow: GrowthGate): WebAssembly.Memory {
   memory.grow = (pages) => {
-    if (!mayGrow(memory.buffer.byteLength + pages * PAGE_BYTES)) {
+    if (!mayGrow(memory.buffer.byteLength + pages * WASM_PAGE_BYTES)) {
       throw new RangeError("The host has no memory left for this instance.");
     }
     return WebAssembly.Memory.prototype.grow.call(memory, pages);

@@ -32,6 +32,7 @@ function pendingLoads() {
     const model: FakeModel = {
       heapBytes: manifest.memory.heapBytes,
       trap: undefined,
+      start: "loaded",
       grow: (bytes) => {
         if (!context.mayGrow(bytes)) return false;
         model.heapBytes = bytes;

@@ -1,10 +1,11 @@
 import wasm from "../../.nearside/runtime/ort.wasm";
+import identity from "../../.nearside/runtime/runtime.json";
 import { CatalogReader } from "../../src/catalog/reader.ts";
 import type { Context, Isolate } from "../../src/context.ts";
 import { requestId } from "../../src/protocol/request-id.ts";
 import { route } from "../../src/protocol/router.ts";
 import { ModelHost } from "../../src/runtime/host.ts";
-import { loadModel } from "../../src/runtime/load-model.ts";
+import { ModelLoader } from "../../src/runtime/load-model.ts";
 import { BlobStore } from "../../src/store/blobs.ts";
 import { taskFor } from "../../src/tasks/index.ts";
 import { consoleLog } from "../../src/telemetry/log.ts";
@@ -40,19 +41,21 @@ export function handle(
 
 /** What an isolate keeps from its first request to its last. */
 export function createIsolate(env: Env): Isolate {
-  const blobs = new BlobStore(env.MODELS, caches.default);
+  const loader = new ModelLoader({
+    runtime: { wasm, digest: identity.digest },
+    blobs: new BlobStore(env.MODELS, caches.default),
+    prepare: (manifest, assets) => taskFor(manifest)?.prepare(assets),
+    onFallback: ({ name, version }, fault, cause) =>
+      consoleLog.error("snapshot_fallback", cause, { model: name, version, fault }),
+  });
   return {
     catalog: new CatalogReader(env.CATALOG, (cause) =>
       consoleLog.error("catalog_read_failed", cause),
     ),
     host: new ModelHost({
       budgetBytes: Number(env.MODEL_BUDGET_BYTES),
-      load: (manifest, context) =>
-        loadModel(
-          { wasm, blobs, prepare: (of, assets) => taskFor(of)?.prepare(assets) },
-          manifest,
-          context,
-        ),
+      load: (manifest, context) => loader.load(manifest, context),
     }),
+    loader,
   };
 }

@@ -61,6 +61,17 @@ export function isExternal(tensor: TensorProto): boolean {
   return tensor.dataLocation === TensorProto_DataLocation.EXTERNAL;
 }
 
+/** From this format on, an initialiser that is listed as an input may be overridden by the caller. */
+const IR_WITH_OPTIONAL_INPUTS = 4n;
+
+/** Names of the values that a caller may give: those of initialisers among them aren't constant. */
+export function suppliedNames({ irVersion, graph }: OnnxModel): Set<string> {
+  const names = new Set(graph.input.map(({ name }) => name));
+  if (irVersion >= IR_WITH_OPTIONAL_INPUTS) return names;
+  for (const { name } of graph.initializer) names.delete(name);
+  return names;
+}
+
 /** @throws OnnxError `unsupported_datatype` for element types that Nearside doesn't carry */
 export function datatypeOf(elementType: number, name: string): Datatype {
   const datatype = datatypeFromOnnx(elementType);
@@ -69,11 +80,6 @@ export function datatypeOf(elementType: number, name: string): Datatype {
     "unsupported_datatype",
     `"${name}" has ONNX element type ${elementType}; supported are ${Object.keys(DATATYPES).join(", ")}.`,
   );
-}
-
-/** Reads nothing but raw_data, so it works for element types that Nearside doesn't carry, too. */
-function rawDataOf(tensor: TensorProto): Uint8Array | undefined {
-  return isFieldSet(tensor, TensorProtoSchema.field.rawData) ? tensor.rawData : undefined;
 }
 
 /**
@@ -87,23 +93,22 @@ export function initializerBytes(tensor: TensorProto): Uint8Array {
       `The data of "${tensor.name}" is in another file; save the model with its weights inside.`,
     );
   }
-  return rawDataOf(tensor) ?? typedFieldBytes(tensor);
-}
-
-function typedFieldBytes(tensor: TensorProto): Uint8Array {
+  const isRaw = isFieldSet(tensor, TensorProtoSchema.field.rawData);
+  // Element types that Nearside doesn't carry can still be moved, as they are.
+  if (isRaw && datatypeFromOnnx(tensor.dataType) === undefined) return tensor.rawData;
   const datatype = datatypeOf(tensor.dataType, tensor.name);
   if (datatype === "BYTES") {
     throw new OnnxError("unsupported_datatype", `"${tensor.name}" holds strings, not numbers.`);
   }
-  const data = typedField(tensor, datatype);
-  const expected = elementCount(shapeOf(tensor));
-  if (data.length !== expected) {
+  const bytes = isRaw ? tensor.rawData : bytesOf(typedField(tensor, datatype));
+  const expected = elementCount(shapeOf(tensor)) * DATATYPES[datatype].bytes;
+  if (bytes.byteLength !== expected) {
     throw new OnnxError(
       "invalid_tensor",
-      `"${tensor.name}" has ${data.length} elements, but its shape needs ${expected}.`,
+      `"${tensor.name}" has ${bytes.byteLength} bytes, but its shape needs ${expected}.`,
     );
   }
-  return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+  return bytes;
 }
 
 /** `TensorProto` keeps small integers and FP16 bits in int32_data, UINT32 in uint64_data. */
@@ -135,16 +140,8 @@ export function float32Data(tensor: TensorProto): Float32Array<ArrayBuffer> {
   if (datatypeOf(tensor.dataType, tensor.name) !== "FP32") {
     throw new OnnxError("unsupported_datatype", `"${tensor.name}" is not a float32 tensor.`);
   }
-  const bytes = initializerBytes(tensor);
-  const expected = elementCount(shapeOf(tensor));
-  if (bytes.byteLength !== expected * 4) {
-    throw new OnnxError(
-      "invalid_tensor",
-      `"${tensor.name}" has ${bytes.byteLength} bytes, but its shape needs ${expected * 4}.`,
-    );
-  }
   // A copy: protobuf's view need not be aligned to four bytes.
-  return new Float32Array(new Uint8Array(bytes).buffer);
+  return new Float32Array(new Uint8Array(initializerBytes(tensor)).buffer);
 }
 
 /**

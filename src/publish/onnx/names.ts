@@ -19,16 +19,20 @@ export function definedNames(graph: GraphProto, names = new Set<string>()): Set<
 }
 
 /**
- * Every value that a graph reads: its nodes' inputs, its outputs, and what its subgraphs read.
- * A subgraph may shadow a name, so this can only name too many.
+ * How often a graph reads each value: as its nodes' inputs, as its outputs, and in its subgraphs.
+ * A subgraph may shadow a name, so this can only count too many.
  */
-export function usedNames(graph: GraphProto, names = new Set<string>()): Set<string> {
-  for (const { name } of graph.output) names.add(name);
+export function readCounts(
+  graph: GraphProto,
+  counts = new Map<string, number>(),
+): Map<string, number> {
+  const count = (name: string) => counts.set(name, (counts.get(name) ?? 0) + 1);
+  for (const { name } of graph.output) count(name);
   for (const node of graph.node) {
-    for (const input of node.input) names.add(input);
-    for (const subgraph of subgraphsOf(node)) usedNames(subgraph, names);
+    for (const input of node.input) count(input);
+    for (const subgraph of subgraphsOf(node)) readCounts(subgraph, counts);
   }
-  return names;
+  return counts;
 }
 
 /** Gives out names that nothing in the graph has. */

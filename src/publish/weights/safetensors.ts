@@ -8,11 +8,13 @@ export interface Weights {
   readonly data: Float32Array<ArrayBuffer>;
 }
 
+const Count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
+
 const Entry = v.object({
   dtype: v.string(),
-  shape: v.array(v.pipe(v.number(), v.safeInteger(), v.minValue(0))),
+  shape: v.array(Count),
   /** First byte and the byte after the last, counted from the end of the header. */
-  data_offsets: v.tuple([v.number(), v.number()]),
+  data_offsets: v.tuple([Count, Count]),
 });
 
 const HEADER_LENGTH_BYTES = 8;
@@ -26,6 +28,7 @@ const WIDTH_BYTES = new Map([
  * @returns every F16 and F32 tensor by name; others are buffers of the framework, such as position ids
  */
 export function readSafetensors(file: Uint8Array): Map<string, Weights> {
+  if (file.byteLength < HEADER_LENGTH_BYTES) throw new Error("The safetensors header is cut off.");
   const view = new DataView(file.buffer, file.byteOffset, file.byteLength);
   const dataStart = HEADER_LENGTH_BYTES + Number(view.getBigUint64(0, true));
   if (dataStart > file.byteLength) throw new Error("The safetensors header is cut off.");

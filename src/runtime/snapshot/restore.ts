@@ -1,0 +1,102 @@
+import type { BlobRef, TensorSpec } from "../../catalog/manifest.ts";
+import type { BlobContext, BlobStore } from "../../store/blobs.ts";
+import { type GrowthGate, instantiate, type OrtInstance, WASM_PAGE_BYTES } from "../ort-module.ts";
+import { OrtSession } from "../session.ts";
+import { SnapshotError, type SnapshotHandles, type SnapshotHeader } from "./format.ts";
+import { PageReader } from "./page-reader.ts";
+
+/** The runtime of this isolate: a snapshot is restored only into the one that made it. */
+export interface Runtime {
+  readonly wasm: WebAssembly.Module;
+  /** SHA-256, in hex, of the WASM and then the glue. */
+  readonly digest: string;
+}
+
+/** What a restored session must take and give. */
+export interface Signature {
+  readonly inputs: readonly TensorSpec[];
+  readonly outputs: readonly TensorSpec[];
+}
+
+export interface RestoreContext extends BlobContext {
+  readonly mayGrow: GrowthGate;
+  /** Takes the milliseconds of a step. */
+  onPhase(name: string, milliseconds: number): void;
+  now(): number;
+}
+
+/**
+ * A session from its snapshot: no initialisation, no graph, no optimisation; its pages are copied into a
+ * new instance as they arrive.
+ *
+ * @throws SnapshotError when it does not fit this runtime or this host, or contradicts itself
+ * @throws NearsideError `model_damaged`, `model_unavailable`
+ */
+export async function restoreSession(
+  runtime: Runtime,
+  ref: BlobRef,
+  signature: Signature,
+  blobs: BlobStore,
+  context: RestoreContext,
+): Promise<OrtSession> {
+  let instance: OrtInstance | undefined;
+  let reader: PageReader | undefined;
+  let starting: Promise<OrtInstance> | undefined;
+  let copyMs = 0;
+  const streaming = blobs.stream(ref, context, {
+    // A read that is repeated begins with an instance that has seen no damaged byte.
+    async begin() {
+      const started = await (starting ?? instantiate(runtime.wasm, context.mayGrow));
+      starting = undefined;
+      instance = started;
+      reader = new PageReader((header) => openMemory(started, header, runtime));
+    },
+    write(chunk) {
+      const began = context.now();
+      reader?.write(chunk);
+      copyMs += context.now() - began;
+    },
+  });
+  // The module starts while the first bytes are on their way.
+  const began = context.now();
+  starting = instantiate(runtime.wasm, context.mayGrow);
+  context.onPhase("start", context.now() - began);
+  await streaming;
+  context.onPhase("copy", copyMs);
+  if (instance === undefined || reader === undefined) throw new Error("Nothing was streamed.");
+  const { handles } = reader.end();
+  checkNames(instance, handles, signature);
+  return new OrtSession(instance, { ...handles, ...signature });
+}
+
+function openMemory(
+  { memory }: OrtInstance,
+  { runtime, memoryBytes }: SnapshotHeader,
+  { digest }: Runtime,
+): Uint8Array {
+  if (runtime !== digest) {
+    throw new SnapshotError("wrong_runtime", "The snapshot was made by another runtime.");
+  }
+  const more = memoryBytes - memory.buffer.byteLength;
+  try {
+    if (more > 0) memory.grow(Math.ceil(more / WASM_PAGE_BYTES));
+  } catch {
+    throw new SnapshotError("memory_refused", "There is no memory for the snapshot here.");
+  }
+  return new Uint8Array(memory.buffer);
+}
+
+/** Pointers that lead to the right names lead to the right session. */
+function checkNames(
+  { module }: OrtInstance,
+  { inputNames, outputNames }: SnapshotHandles,
+  { inputs, outputs }: Signature,
+): void {
+  const held = [...inputNames, ...outputNames].map((pointer) => module.UTF8ToString(pointer));
+  const wanted = [...inputs, ...outputs].map(({ name }) => name);
+  const isSame =
+    inputNames.length === inputs.length &&
+    held.length === wanted.length &&
+    held.every((name, index) => name === wanted[index]);
+  if (!isSame) throw new SnapshotError("malformed", "The snapshot is of another model.");
+}

@@ -1,0 +1,193 @@
+import wasm from "../../../../.nearside/runtime/ort.wasm";
+import type { Manifest } from "../../../../src/catalog/manifest.ts";
+import { createSession } from "../../../../src/runtime/create-session.ts";
+import { instantiate, startOrt, WASM_PAGE_BYTES } from "../../../../src/runtime/ort-module.ts";
+import { OrtSession } from "../../../../src/runtime/session.ts";
+import { PAGE_BYTES } from "../../../../src/runtime/snapshot/format.ts";
+import { PageReader } from "../../../../src/runtime/snapshot/page-reader.ts";
+import type { Tensor } from "../../../../src/runtime/tensor.ts";
+import { manifestKey } from "../../../../src/store/layout.ts";
+import { taskFor } from "../../../../src/tasks/index.ts";
+import { assetKey, snapshotKey, wholeModelKey } from "./keys.ts";
+
+interface Env {
+  readonly MODELS: R2Bucket;
+}
+
+interface Ready {
+  readonly session: OrtSession;
+  readonly memory: WebAssembly.Memory;
+}
+
+/** A loaded model of the obvious Worker: kept from request to request, never given back. */
+const kept = new Map<string, Promise<{ session: OrtSession; resources: unknown }>>();
+
+export default {
+  async fetch(request, env) {
+    const { pathname } = new URL(request.url);
+    const [, route = "", kind = "", model = ""] = pathname.split("/");
+    const manifest = await readManifest(env, route === "predict" ? kind : model);
+    if (route === "predict") return predict(request, env, manifest);
+    if (route === "run")
+      return Response.json(await measureRuns(env, manifest, await request.text()));
+    if (route === "fill") return Response.json(await fill(kind, env, manifest));
+    return Response.json(await measureLoad(kind, env, manifest, await request.text()));
+  },
+} satisfies ExportedHandler<Env>;
+
+async function readManifest(env: Env, model: string): Promise<Manifest> {
+  const stored = await env.MODELS.get(manifestKey(model, 1));
+  if (stored === null) throw new Error(`The bench has published no "${model}".`);
+  return stored.json<Manifest>();
+}
+
+async function readWhole(env: Env, key: string): Promise<Uint8Array<ArrayBuffer>> {
+  const stored = await env.MODELS.get(key);
+  if (stored === null) throw new Error(`The bench has stored no "${key}".`);
+  return new Uint8Array(await stored.arrayBuffer());
+}
+
+/** The obvious Worker: fetch the ONNX file whole, create a session, run. The task is Nearside's own. */
+async function predict(request: Request, env: Env, manifest: Manifest): Promise<Response> {
+  const task = taskFor(manifest);
+  if (task === undefined) throw new Error(`"${manifest.name}" has no task.`);
+  const type = request.headers.get("content-type") ?? "";
+  const bytes = new Uint8Array(await request.arrayBuffer());
+  const input = task.decode(
+    type === "application/json"
+      ? { kind: "json", parameters: {}, ...JSON.parse(new TextDecoder().decode(bytes)) }
+      : { kind: "raw", mediaType: type, mediaParameters: {}, bytes, parameters: {} },
+  );
+  let loading = kept.get(manifest.name);
+  if (loading === undefined) {
+    loading = loadWhole(env, manifest);
+    kept.set(manifest.name, loading);
+  }
+  const { session, resources } = await loading;
+  return Response.json(task.run(session, resources, input).output);
+}
+
+async function loadWhole(env: Env, manifest: Manifest) {
+  const names = Object.keys(manifest.assets);
+  const [graph, ...assets] = await Promise.all([
+    readWhole(env, wholeModelKey(manifest.name)),
+    ...names.map((name) => readWhole(env, assetKey(manifest.name, name))),
+  ]);
+  const session = createSession(await startOrt(wasm), { graph });
+  const byName = Object.fromEntries(
+    names.map((name, at) => [name, assets[at] ?? new Uint8Array()]),
+  );
+  return { session, resources: taskFor(manifest)?.prepare(byName) };
+}
+
+/** From bytes at hand to session ready, then the first run. */
+async function measureLoad(kind: string, env: Env, manifest: Manifest, feeds: string) {
+  const isPlain = kind === "plain";
+  const key = isPlain ? wholeModelKey(manifest.name) : snapshotKey(manifest.name);
+  const bytes = await readWhole(env, key);
+  const began = performance.now();
+  const { session, memory } = await (isPlain ? create(bytes) : restore(bytes, manifest));
+  const ready = performance.now();
+  const touchedWhenReady = touchedBytes(memory);
+  const tensors = feedsOf(feeds);
+  const running = performance.now();
+  session.run(tensors);
+  const ran = performance.now();
+  return {
+    loadMs: ready - began,
+    firstRunMs: ran - running,
+    heapBytes: session.heapBytes,
+    touchedBytes: touchedBytes(memory),
+    touchedWhenReady,
+  };
+}
+
+/** Runs take less than the clock of a Worker shows: many are timed together. */
+const RUNS_PER_SAMPLE = 50;
+const RUN_SAMPLES = 15;
+
+/** The bare session in a warm isolate: milliseconds of a run, several samples. */
+async function measureRuns(env: Env, manifest: Manifest, feeds: string): Promise<number[]> {
+  const { session } = await restore(await readWhole(env, snapshotKey(manifest.name)), manifest);
+  const tensors = feedsOf(feeds);
+  for (let run = 0; run < RUNS_PER_SAMPLE; run++) session.run(tensors);
+  return Array.from({ length: RUN_SAMPLES }, () => {
+    const began = performance.now();
+    for (let run = 0; run < RUNS_PER_SAMPLE; run++) session.run(tensors);
+    return (performance.now() - began) / RUNS_PER_SAMPLE;
+  });
+}
+
+/** What an edge isolate may spend on models: MODEL_BUDGET_BYTES of wrangler.toml. */
+const BUDGET_BYTES = 100_663_296;
+
+/** Loads the model again and again, for as long as the instances' memories fit the budget. */
+async function fill(kind: string, env: Env, manifest: Manifest) {
+  const isPlain = kind === "plain";
+  const key = isPlain ? wholeModelKey(manifest.name) : snapshotKey(manifest.name);
+  const bytes = await readWhole(env, key);
+  const held: Ready[] = [];
+  let heapBytes = 0;
+  let touched = 0;
+  for (;;) {
+    const ready = await (isPlain ? create(bytes) : restore(bytes, manifest));
+    if (heapBytes + ready.session.heapBytes > BUDGET_BYTES) break;
+    held.push(ready);
+    heapBytes += ready.session.heapBytes;
+    touched += touchedBytes(ready.memory);
+  }
+  return { fit: held.length, heapBytes, touchedBytes: touched };
+}
+
+async function create(graph: Uint8Array): Promise<Ready> {
+  const instance = await startOrt(wasm);
+  return { session: createSession(instance, { graph }), memory: instance.memory };
+}
+
+async function restore(bytes: Uint8Array, { inputs, outputs }: Manifest): Promise<Ready> {
+  const instance = await instantiate(wasm, () => true);
+  const { memory } = instance;
+  const reader = new PageReader(({ memoryBytes }) => {
+    const more = memoryBytes - memory.buffer.byteLength;
+    if (more > 0) memory.grow(more / WASM_PAGE_BYTES);
+    return new Uint8Array(memory.buffer);
+  });
+  reader.write(bytes);
+  const { handles } = reader.end();
+  return { session: new OrtSession(instance, { ...handles, inputs, outputs }), memory };
+}
+
+function feedsOf(text: string): Record<string, Tensor> {
+  const fixtures = JSON.parse(text) as Record<
+    string,
+    { datatype: "FP32" | "INT64" | "INT32"; shape: number[]; data: number[] }
+  >;
+  return Object.fromEntries(
+    Object.entries(fixtures).map(([name, { datatype, shape, data }]) => [
+      name,
+      datatype === "INT64"
+        ? { datatype, shape, data: BigInt64Array.from(data, BigInt) }
+        : datatype === "INT32"
+          ? { datatype, shape, data: Int32Array.from(data) }
+          : { datatype, shape, data: Float32Array.from(data) },
+    ]),
+  );
+}
+
+/** Pages that hold anything but zeros: what the machine has to keep. */
+function touchedBytes(memory: WebAssembly.Memory): number {
+  const words = new Float64Array(memory.buffer);
+  const bits = new BigUint64Array(memory.buffer);
+  const perPage = PAGE_BYTES / 8;
+  let pages = 0;
+  for (let start = 0; start < words.length; start += perPage) {
+    for (let at = start; at < start + perPage; at++) {
+      // -0 is not zero as bits; comparing floats first is fast.
+      if (words[at] !== 0 || bits[at] !== 0n) {
+        pages++;
+        break;
+      }
+    }
+  }
+  return pages * PAGE_BYTES;
+}

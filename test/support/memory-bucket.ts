@@ -1,0 +1,91 @@
+import { createHash } from "node:crypto";
+
+import type { PublishBucket, PublishNamespace, PublishTarget } from "../../src/publish/bucket.ts";
+
+type Conditions = NonNullable<NonNullable<Parameters<PublishBucket["put"]>[2]>["onlyIf"]>;
+
+export interface StoredObject {
+  readonly key: string;
+  readonly size: number;
+  readonly etag: string;
+  text(): Promise<string>;
+  arrayBuffer(): Promise<ArrayBuffer>;
+}
+
+/** R2's verbs over a map: an etag is the MD5 of the bytes, and a condition is checked when the write happens. */
+export class MemoryBucket implements PublishBucket {
+  readonly #objects = new Map<string, StoredObject>();
+
+  head(key: string): Promise<StoredObject | null> {
+    return Promise.resolve(this.#objects.get(key) ?? null);
+  }
+
+  get(key: string): Promise<StoredObject | null> {
+    return this.head(key);
+  }
+
+  put(
+    key: string,
+    value: Uint8Array | string,
+    { onlyIf = {} }: { onlyIf?: Conditions } = {},
+  ): Promise<StoredObject | null> {
+    if (!holds(onlyIf, this.#objects.get(key)?.etag)) return Promise.resolve(null);
+    const bytes = new Uint8Array(
+      typeof value === "string" ? new TextEncoder().encode(value) : value,
+    );
+    const object = {
+      key,
+      size: bytes.length,
+      etag: createHash("md5").update(bytes).digest("hex"),
+      text: () => Promise.resolve(new TextDecoder().decode(bytes)),
+      arrayBuffer: () => Promise.resolve(bytes.slice().buffer),
+    };
+    this.#objects.set(key, object);
+    return Promise.resolve(object);
+  }
+
+  /** What the bucket holds: etags by key, in the order of keys. */
+  contents(): Record<string, string> {
+    const entries = [...this.#objects].map(([key, { etag }]) => [key, etag] as const);
+    return Object.fromEntries(entries.toSorted(([a], [b]) => a.localeCompare(b)));
+  }
+}
+
+function holds({ etagMatches, etagDoesNotMatch }: Conditions, etag: string | undefined): boolean {
+  const matches = (wanted: string): boolean =>
+    etag !== undefined && (wanted === "*" || wanted === etag);
+  if (etagMatches !== undefined && !matches(etagMatches)) return false;
+  return etagDoesNotMatch === undefined || !matches(etagDoesNotMatch);
+}
+
+export class MemoryNamespace implements PublishNamespace {
+  readonly values = new Map<string, string>();
+
+  put(key: string, value: string): Promise<void> {
+    this.values.set(key, value);
+    return Promise.resolve();
+  }
+}
+
+export interface WriteHooks {
+  before?(key: string): void | Promise<void>;
+  after?(key: string): void | Promise<void>;
+}
+
+/** The same bucket and namespace, with every write announced; a hook that throws interrupts. */
+export function withHooks(target: PublishTarget, { before, after }: WriteHooks): PublishTarget {
+  const hooked = async <T>(key: string, write: () => Promise<T>): Promise<T> => {
+    await before?.(key);
+    const result = await write();
+    await after?.(key);
+    return result;
+  };
+  return {
+    bucket: {
+      head: (key) => target.bucket.head(key),
+      get: (key) => target.bucket.get(key),
+      put: (key, value, options) => hooked(key, () => target.bucket.put(key, value, options)),
+    },
+    namespace: { put: (key, value) => hooked(`kv:${key}`, () => target.namespace.put(key, value)) },
+  };
+}
