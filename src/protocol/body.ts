@@ -6,22 +6,26 @@ const BODY_TIMEOUT_MS = 30_000;
 /**
  * Reads a request's body, and stops reading at the limit.
  *
- * @throws NearsideError `body_too_large`, `body_timeout`, `invalid_request` (it broke off)
+ * @throws NearsideError `body_too_large`, `body_timeout`, `unsupported_media_type` (it is compressed),
+ * `invalid_request` (it broke off)
  */
 export async function readBody(
   request: Request,
   maxBytes: number,
 ): Promise<Uint8Array<ArrayBuffer>> {
+  refuseContentCoding(request.headers.get("content-encoding"));
   const declared = Number(request.headers.get("content-length") ?? Number.NaN);
   if (declared > maxBytes) {
     await request.body?.cancel().catch(() => {});
     throw tooLarge(maxBytes);
   }
   if (request.body === null) return new Uint8Array();
-  // With a declared length within the limit the platform reads no more than that, in one call.
-  const reading = Number.isNaN(declared)
-    ? readChunks(request.body, maxBytes)
-    : request.arrayBuffer().then((buffer) => new Uint8Array(buffer));
+  // With a declared length within the limit HTTP brings no more than that: one call is a quarter faster.
+  const reader = Number.isNaN(declared) ? request.body.getReader() : undefined;
+  const reading =
+    reader === undefined
+      ? request.arrayBuffer().then((buffer) => new Uint8Array(buffer))
+      : readChunks(reader, maxBytes);
   let timer: ReturnType<typeof setTimeout> | undefined;
   const timeout = new Promise<never>((_, reject) => {
     timer = setTimeout(
@@ -34,6 +38,8 @@ export async function readBody(
     if (bytes.length > maxBytes) throw tooLarge(maxBytes);
     return bytes;
   } catch (error) {
+    // What comes after the limit or after the time is not wanted; a stuck sender must not hold the answer.
+    reader?.cancel().catch(() => {});
     if (error instanceof NearsideError) throw error;
     throw new NearsideError("invalid_request", "The body broke off before its end.", {
       cause: error,
@@ -44,20 +50,16 @@ export async function readBody(
 }
 
 async function readChunks(
-  body: ReadableStream<Uint8Array>,
+  reader: ReadableStreamDefaultReader<Uint8Array>,
   maxBytes: number,
 ): Promise<Uint8Array<ArrayBuffer>> {
   const chunks: Uint8Array[] = [];
   let length = 0;
-  const reader = body.getReader();
   for (;;) {
     const { done, value } = await reader.read();
     if (done) break;
     length += value.length;
-    if (length > maxBytes) {
-      await reader.cancel().catch(() => {});
-      throw tooLarge(maxBytes);
-    }
+    if (length > maxBytes) throw tooLarge(maxBytes);
     chunks.push(value);
   }
   const bytes = new Uint8Array(length);
@@ -67,6 +69,16 @@ async function readChunks(
     at += chunk.length;
   }
   return bytes;
+}
+
+/** Compressed bytes would pass for input where a task takes bytes, and would be classified as such. */
+function refuseContentCoding(coding: string | null): void {
+  if (coding === null || coding.toLowerCase() === "identity") return;
+  throw new NearsideError(
+    "unsupported_media_type",
+    `The body is encoded as "${coding}"; send it as it is.`,
+    { field: "content-encoding" },
+  );
 }
 
 function tooLarge(maxBytes: number): NearsideError {
@@ -87,8 +99,29 @@ export function parseJson(text: string, reviver?: JsonReviver): unknown {
 /** With the source text of the value: https://tc39.es/proposal-json-parse-with-source/ */
 export type JsonReviver = (key: string, value: unknown, context: { source?: string }) => unknown;
 
-/** @throws NearsideError `invalid_json` when the bytes are not UTF-8 */
-export function decodeUtf8(bytes: Uint8Array): string {
+/** Arrays and objects of one body: empty ones take 30 times their text in memory. */
+const MAX_JSON_CONTAINERS = 262_144;
+const LEFT_BRACKET = 0x5b;
+const LEFT_BRACE = 0x7b;
+
+/**
+ * The text of a JSON body that is safe to parse.
+ *
+ * @throws NearsideError `invalid_json` when the bytes are not UTF-8, `invalid_request` when they hold too many values
+ */
+export function decodeJson(bytes: Uint8Array): string {
+  if (bytes.length > MAX_JSON_CONTAINERS) {
+    let containers = 0;
+    for (const byte of bytes) {
+      if (byte === LEFT_BRACKET || byte === LEFT_BRACE) containers++;
+    }
+    if (containers > MAX_JSON_CONTAINERS) {
+      throw new NearsideError(
+        "invalid_request",
+        `The body has more than ${MAX_JSON_CONTAINERS} arrays and objects; send tensors flat.`,
+      );
+    }
+  }
   try {
     return utf8.decode(bytes);
   } catch {

@@ -4,7 +4,7 @@ import { NearsideError } from "../errors.ts";
 import type { Target } from "../routing/choose.ts";
 import { type BoundTask, taskFor } from "../tasks/index.ts";
 import type { TaskRequest } from "../tasks/task.ts";
-import { decodeUtf8, isJson, mediaType, parseJson, readBody } from "./body.ts";
+import { decodeJson, isJson, mediaType, parseJson, readBody } from "./body.ts";
 import { answer } from "./pipeline.ts";
 
 /**
@@ -58,7 +58,7 @@ async function readTaskRequest(
       parameters,
     };
   }
-  const body = parseJson(decodeUtf8(bytes));
+  const body = parseJson(decodeJson(bytes));
   if (typeof body !== "object" || body === null || !("inputs" in body)) {
     throw new NearsideError("invalid_request", 'The body must be an object with "inputs".', {
       field: "inputs",

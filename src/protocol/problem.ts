@@ -60,7 +60,7 @@ export function problemResponse(error: unknown, requestId: string, form: Problem
         );
   const { status, title } = WIRE_FORMS[known.code];
   const problem: Problem = {
-    type: `https://nearside.dev/problems/${known.code}`,
+    type: `urn:nearside:problem:${known.code}`,
     title,
     status,
     code: known.code,

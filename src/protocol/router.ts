@@ -6,18 +6,16 @@ import type { Target } from "../routing/choose.ts";
 import { allowAnyOrigin, optionsResponse } from "./cors.ts";
 import * as openInference from "./open-inference/routes.ts";
 import { postPredict } from "./predict.ts";
-import { problemResponse } from "./problem.ts";
+import { type ProblemForm, WIRE_FORMS, problemResponse } from "./problem.ts";
 
 type Handler = (request: IRequest & Request, context: Context) => Response | Promise<Response>;
 
 const router = Router<IRequest & Request, [Context], Response>({
   catch: (error: unknown, request, context) => {
-    if (!(error instanceof NearsideError) || error.cause !== undefined) {
+    if (isOurs(error)) {
       context.log.error("request_failed", error, { requestId: context.requestId });
     }
-    return problemResponse(error, context.requestId, {
-      openInference: new URL(request.url).pathname.startsWith("/v2"),
-    });
+    return problemResponse(error, context.requestId, formFor(request));
   },
 });
 
@@ -29,7 +27,13 @@ const post = (path: string, handler: Handler): void => {
   router.post(path, handler);
 };
 
-get("/", () => Response.json({ name: "nearside", documentation: "https://nearside.dev/docs" }));
+get("/", () =>
+  Response.json({
+    name: "nearside",
+    predict: "POST /v1/predict/{model}",
+    openInference: "GET /v2",
+  }),
+);
 post("/v1/predict/:model", (request, context) => postPredict(context, target(request), request));
 post("/v1/predict/:model/versions/:version", (request, context) =>
   postPredict(context, target(request), request),
@@ -53,7 +57,13 @@ router.all("*", (request, context) => refuseMethod(request, context));
 
 /** Routes a request and gives its answer what every answer has. Never throws. */
 export async function route(request: Request, context: Context): Promise<Response> {
-  const response = await router.fetch(request as IRequest & Request, context);
+  const response = URL.canParse(request.url)
+    ? await router.fetch(request as IRequest & Request, context)
+    : problemResponse(
+        new NearsideError("invalid_request", "The Host header is not a host.", { field: "host" }),
+        context.requestId,
+        { openInference: false },
+      );
   const { headers } = response;
   allowAnyOrigin(headers);
   headers.set("x-request-id", context.requestId);
@@ -86,9 +96,18 @@ function refuseMethod(request: Request, context: Context): Response {
     "method_not_allowed",
     `${new URL(request.url).pathname} takes ${methods.join(", ")}, not ${request.method}.`,
   );
-  const response = problemResponse(error, context.requestId, {
-    openInference: new URL(request.url).pathname.startsWith("/v2"),
-  });
+  const response = problemResponse(error, context.requestId, formFor(request));
   response.headers.set("allow", methods.join(", "));
   return response;
+}
+
+function formFor(request: Request): ProblemForm {
+  const { pathname } = new URL(request.url);
+  return { openInference: pathname === "/v2" || pathname.startsWith("/v2/") };
+}
+
+/** Worth an operator's attention: what a caller did wrong would let anybody fill the log. */
+function isOurs(error: unknown): boolean {
+  if (!(error instanceof NearsideError)) return true;
+  return error.cause !== undefined && WIRE_FORMS[error.code].status >= 500;
 }

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import path from "node:path";
 
+import { instantiate, type Startup } from "../runtime/ort-module.ts";
 import { unshareMemory } from "../runtime/unshare-memory.ts";
 import { installedVersion } from "./source.ts";
 import { GENERATED, packageFile } from "./workspace.ts";
@@ -16,6 +17,7 @@ export interface RuntimeIdentity {
   /** SHA-256, in hex, of the WASM and then the glue, byte for byte. */
   readonly digest: string;
   readonly ortVersion: string;
+  readonly startup: Startup;
 }
 
 export interface PreparedRuntime {
@@ -39,11 +41,54 @@ async function prepare(): Promise<PreparedRuntime> {
   const identity = {
     digest: createHash("sha256").update(wasm).update(glue).digest("hex"),
     ortVersion: await installedVersion("onnxruntime-web"),
+    startup: await traceStartup(compile(wasm)),
   };
   await mkdir(path.dirname(RUNTIME_WASM), { recursive: true });
   await writeIfOther(RUNTIME_WASM, wasm);
   await writeIfOther(RUNTIME_IDENTITY, Buffer.from(`${JSON.stringify(identity)}\n`));
   return { wasm, identity };
+}
+
+/**
+ * Starts an instance and watches: the first export that the glue calls runs the constructors, and the first
+ * import that these call sets up the main thread (`__wasm_call_ctors` and `__emscripten_init_main_thread_js`
+ * before their names were shortened).
+ */
+async function traceStartup(wasm: WebAssembly.Module): Promise<Startup> {
+  let constructors: string | undefined;
+  let mainThread: Startup["mainThread"] | undefined;
+  const link = ({ a: imports = {}, ...others }: WebAssembly.Imports): WebAssembly.Exports => {
+    const watched = watch(imports, (name, [argument]) => {
+      if (constructors !== undefined) mainThread ??= { import: name, argument: Number(argument) };
+    });
+    const { exports } = new WebAssembly.Instance(wasm, { a: watched, ...others });
+    return watch(exports, (name) => {
+      constructors ??= name;
+    });
+  };
+  await instantiate(wasm, () => true, link);
+  if (constructors === undefined || mainThread === undefined) {
+    throw new Error("This build of onnxruntime-web starts in a way that is not known here.");
+  }
+  return { constructors, mainThread };
+}
+
+/** The same functions, each call told first. */
+function watch<T extends Readonly<Record<string, unknown>>>(
+  functions: T,
+  called: (name: string, words: readonly unknown[]) => void,
+): T {
+  return Object.fromEntries(
+    Object.entries(functions).map(([name, one]) => [
+      name,
+      typeof one === "function"
+        ? (...words: unknown[]): unknown => {
+            called(name, words);
+            return Reflect.apply(one, undefined, words);
+          }
+        : one,
+    ]),
+  ) as T;
 }
 
 async function writeIfOther(file: string, bytes: Uint8Array): Promise<void> {

@@ -1,8 +1,9 @@
 import { createSession, type SessionSource } from "../runtime/create-session.ts";
 import {
   instantiate,
-  startEnvironment,
+  instantiateBare,
   type OrtInstance,
+  startEnvironment,
   WASM_PAGE_BYTES,
 } from "../runtime/ort-module.ts";
 import { OrtSession } from "../runtime/session.ts";
@@ -31,7 +32,8 @@ export async function takeSnapshot(
   fixtures: Fixtures,
 ): Promise<TakenSnapshot> {
   const wasm = await runtimeModule();
-  const fresh = await instantiate(wasm, () => true);
+  const { digest, ortVersion, startup } = await runtimeIdentity();
+  const fresh = await instantiateBare(wasm, () => true, startup);
   const instance = await instantiate(wasm, () => true);
   const { session, answers } = withFrozenClock(() => {
     startEnvironment(instance);
@@ -42,7 +44,6 @@ export async function takeSnapshot(
 
   const memory = new Uint8Array(instance.memory.buffer);
   const runs = changedPages(memory, new Uint8Array(fresh.memory.buffer));
-  const { digest, ortVersion } = await runtimeIdentity();
   const { handles } = session;
   const header = encodeHeader({
     runtime: digest,
@@ -71,7 +72,8 @@ async function checkRestored(
   fixtures: Fixtures,
   answers: readonly Readonly<Record<string, Tensor>>[],
 ): Promise<void> {
-  const instance = await instantiate(await runtimeModule(), () => true);
+  const { startup } = await runtimeIdentity();
+  const instance = await instantiateBare(await runtimeModule(), () => true, startup);
   const reader = new PageReader(({ memoryBytes }) => {
     instance.memory.grow((memoryBytes - instance.memory.buffer.byteLength) / WASM_PAGE_BYTES);
     return new Uint8Array(instance.memory.buffer);

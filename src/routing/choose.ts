@@ -13,7 +13,9 @@ export interface Target {
 export function chooseVersion(catalog: Catalog, { model: name, version }: Target): Manifest {
   const model = Object.hasOwn(catalog.models, name) ? catalog.models[name] : undefined;
   if (model === undefined) {
-    throw new NearsideError("model_not_found", `There is no model "${name}".`, { field: "model" });
+    throw new NearsideError("model_not_found", `There is no model "${shown(name)}".`, {
+      field: "model",
+    });
   }
   const wanted = version ?? STABLE;
   const number = Object.hasOwn(model.labels, wanted) ? model.labels[wanted] : wanted;
@@ -24,11 +26,18 @@ export function chooseVersion(catalog: Catalog, { model: name, version }: Target
     const known = [...Object.keys(model.versions), ...Object.keys(model.labels)].join(", ");
     throw new NearsideError(
       "version_not_found",
-      `"${name}" has no version "${wanted}"; it has ${known}.`,
+      `"${name}" has no version "${shown(wanted)}"; it has ${known}.`,
       {
         field: "version",
       },
     );
   }
   return manifest;
+}
+
+/** A name from a URL may be as long as the URL. */
+const SHOWN_CHARACTERS = 64;
+
+function shown(name: string): string {
+  return name.length > SHOWN_CHARACTERS ? `${name.slice(0, SHOWN_CHARACTERS)}…` : name;
 }

@@ -162,6 +162,11 @@ export class ModelHost<M extends HostedModel> {
     return true;
   }
 
+  /** Whether a model can be held at all, with nothing beside it. */
+  fits({ memory }: Manifest): boolean {
+    return memory.heapBytes + memory.taskBytes <= this.#budget.limit;
+  }
+
   /** Whether a load of this version failed so recently that it would not be tried again now. */
   isFailing(name: string, version: number, now: number): boolean {
     const failure = this.#failed.get(`${name}/${version}`);
@@ -211,7 +216,7 @@ export class ModelHost<M extends HostedModel> {
 
   #begin(key: string, manifest: Manifest, context: HostContext): Entry<M> {
     const { heapBytes, taskBytes } = manifest.memory;
-    if (heapBytes + taskBytes > this.#budget.limit) {
+    if (!this.fits(manifest)) {
       throw new NearsideError(
         "model_too_large",
         `${manifest.name} needs ${megabytes(heapBytes + taskBytes)} of memory; an edge isolate may use ${megabytes(this.#budget.limit)}.`,
@@ -323,10 +328,10 @@ export class ModelHost<M extends HostedModel> {
     const failure = this.#failed.get(key);
     if (failure === undefined || now >= failure.until) return;
     const { code, message, field } = failure.error;
+    // Without its cause, which was logged when it failed: not once more for every request.
     throw new NearsideError(code, message, {
       ...(field === undefined ? {} : { field }),
       retryAfterSeconds: Math.ceil((failure.until - now) / 1000),
-      cause: failure.error,
     });
   }
 

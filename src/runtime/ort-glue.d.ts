@@ -12,7 +12,14 @@ declare module "onnxruntime-web/ort-wasm-simd-threaded.mjs" {
 
 /** Written beside the WASM: what a snapshot is valid for. */
 declare module "*/runtime/runtime.json" {
-  const identity: { readonly digest: string; readonly ortVersion: string };
+  const identity: {
+    readonly digest: string;
+    readonly ortVersion: string;
+    readonly startup: {
+      readonly constructors: string;
+      readonly mainThread: { readonly import: string; readonly argument: number };
+    };
+  };
   export default identity;
 }
 

@@ -16,8 +16,26 @@ export const consoleLog: Log = {
   },
 };
 
+/** More causes of one error than this are a circle. */
+const MAX_CAUSES = 8;
+
 function describe(cause: unknown): string {
-  if (!(cause instanceof Error)) return String(cause);
-  const inner = cause.cause === undefined ? "" : ` <- ${describe(cause.cause)}`;
-  return `${cause.stack ?? cause.message}${inner}`;
+  const told: string[] = [];
+  let next = cause;
+  while (next instanceof Error && told.length < MAX_CAUSES) {
+    told.push(next.stack ?? next.message);
+    if (next.cause === undefined) return told.join(" <- ");
+    next = next.cause;
+  }
+  if (!(next instanceof Error)) told.push(words(next));
+  return told.join(" <- ");
+}
+
+/** A log line must not fail over what was thrown: not everything can be made a string. */
+function words(thrown: unknown): string {
+  try {
+    return String(thrown);
+  } catch {
+    return "something without words";
+  }
 }

@@ -42,7 +42,7 @@ export function handle(
 /** What an isolate keeps from its first request to its last. */
 export function createIsolate(env: Env): Isolate {
   const loader = new ModelLoader({
-    runtime: { wasm, digest: identity.digest },
+    runtime: { wasm, digest: identity.digest, startup: identity.startup },
     blobs: new BlobStore(env.MODELS, caches.default),
     prepare: (manifest, assets) => taskFor(manifest)?.prepare(assets),
     onFallback: ({ name, version }, fault, cause) =>

@@ -27,13 +27,16 @@ const MAX_RANK = 8;
  * @throws NearsideError `invalid_json`, `invalid_request`, `invalid_tensor`, `batch_too_large`
  */
 export function decodeInferRequest(text: string, manifest: Manifest): InferRequest {
-  const request = parseJson(text);
   try {
-    return decodeRequest(request, manifest);
+    return decodeRequest(parseJson(text), manifest);
   } catch (error) {
     if (!(error instanceof InexactIntegerError)) throw error;
-    // JSON.parse has rounded an integer of 64 bits: once more, keeping the digits.
+  }
+  // JSON.parse has rounded an integer of 64 bits: once more, keeping the digits.
+  try {
     return decodeRequest(parseJson(text, keepDigits), manifest);
+  } catch (error) {
+    throw error instanceof InexactIntegerError ? error.refusal : error;
   }
 }
 
@@ -132,7 +135,7 @@ function decodeTensor(
     return {
       datatype,
       shape: dimensions,
-      data: elements.map((element, index) => stringElement(element, `${field}.data[${index}]`)),
+      data: elements.map((element, index) => stringElement(element, `${field}.data`, index)),
     };
   }
   const array = new (arrayOf(datatype))(count);
@@ -167,23 +170,26 @@ function flatten(data: unknown, shape: readonly number[], count: number, field: 
     throw wrongCount(data.length, shape, count, field);
   }
   const flat: unknown[] = [];
-  const collect = (part: unknown, axis: number, place: string): void => {
-    if (axis === shape.length) {
-      flat.push(part);
-      return;
-    }
+  const path: number[] = [];
+  const collect = (part: unknown, axis: number): void => {
     if (!Array.isArray(part) || part.length !== shape[axis]) {
+      const place = path.slice(0, axis).map((index) => `[${index}]`);
       throw new NearsideError(
         "invalid_tensor",
         `The nesting of the data differs from the shape [${shape.join(", ")}].`,
-        {
-          field: place,
-        },
+        { field: field + place.join("") },
       );
     }
-    for (const [index, inner] of part.entries()) collect(inner, axis + 1, `${place}[${index}]`);
+    if (axis === shape.length - 1) {
+      for (const element of part) flat.push(element);
+      return;
+    }
+    for (const [index, inner] of part.entries()) {
+      path[axis] = index;
+      collect(inner, axis + 1);
+    }
   };
-  collect(data, 0, field);
+  collect(data, 0);
   return flat;
 }
 
@@ -210,17 +216,17 @@ function fill(
       );
     case "FP32":
       return fillWith(array as Float32Array, elements, field, "a finite FP32 number", (value) =>
-        typeof value === "number" && Number.isFinite(Math.fround(value)) ? value : undefined,
+        finite(value, Math.fround),
       );
     case "FP64":
       return fillWith(array as Float64Array, elements, field, "a finite number", (value) =>
-        typeof value === "number" && Number.isFinite(value) ? value : undefined,
+        finite(value, Number),
       );
     case "FP16": {
       const bits = array as Uint16Array;
       const halves = new Float16Array(bits.buffer);
       return fillWith(halves, elements, field, "a finite FP16 number", (value) =>
-        typeof value === "number" && Number.isFinite(Math.f16round(value)) ? value : undefined,
+        finite(value, Math.f16round),
       );
     }
     case "INT64":
@@ -263,32 +269,46 @@ function fillWith64(
   field: string,
 ): void {
   const narrow = datatype === "INT64" ? BigInt.asIntN : BigInt.asUintN;
+  const refusal = (index: number): NearsideError =>
+    wrongElement(`${field}[${index}]`, `a whole number that fits ${datatype}`);
   for (const [index, value] of elements.entries()) {
-    if (Number.isInteger(value) && !Number.isSafeInteger(value)) throw new InexactIntegerError();
+    if (Number.isInteger(value) && !Number.isSafeInteger(value)) {
+      throw new InexactIntegerError(refusal(index));
+    }
     const isInteger = typeof value === "bigint" || Number.isSafeInteger(value);
     const exact = isInteger ? BigInt(value as bigint | number) : undefined;
-    if (exact === undefined || narrow(64, exact) !== exact) {
-      throw wrongElement(`${field}[${index}]`, `a whole number that fits ${datatype}`);
-    }
+    if (exact === undefined || narrow(64, exact) !== exact) throw refusal(index);
     array[index] = exact;
   }
 }
 
+/** The number, when it is still one in the tensor's precision; a bigint is an integer whose digits were kept. */
+function finite(value: unknown, round: (value: number) => number): number | undefined {
+  if (typeof value === "bigint") return finite(Number(value), round);
+  return typeof value === "number" && Number.isFinite(round(value)) ? value : undefined;
+}
+
 /** Not an answer: asks for the body to be parsed again with exact integers. */
-class InexactIntegerError extends Error {}
+class InexactIntegerError extends Error {
+  /** What to answer when there is no exact integer either: 1e300 is one to JavaScript and to nobody else. */
+  readonly refusal: NearsideError;
+
+  constructor(refusal: NearsideError) {
+    super();
+    this.refusal = refusal;
+  }
+}
 
 const INTEGER_TEXT = /^-?\d+$/;
 
 const keepDigits: JsonReviver = (_key, value, { source }) => {
   const isRounded = Number.isInteger(value) && !Number.isSafeInteger(value);
-  if (!isRounded || source === undefined) return value;
-  // 1e300 is an integer to JavaScript and to nobody else.
-  return INTEGER_TEXT.test(source) ? BigInt(source) : Number.NaN;
+  return isRounded && source !== undefined && INTEGER_TEXT.test(source) ? BigInt(source) : value;
 };
 
-function stringElement(element: unknown, field: string): string {
-  if (typeof element !== "string") throw wrongElement(field, "a string");
-  if (element.includes("\0")) throw wrongElement(field, "a string without NUL");
+function stringElement(element: unknown, field: string, index: number): string {
+  if (typeof element !== "string") throw wrongElement(`${field}[${index}]`, "a string");
+  if (element.includes("\0")) throw wrongElement(`${field}[${index}]`, "a string without NUL");
   return element;
 }
 

@@ -4,8 +4,8 @@ import type { Manifest, TensorSpec } from "../../catalog/manifest.ts";
 export const SERVER_NAME = "nearside";
 export const SERVER_VERSION = "0.1.0";
 
-/** What Triton calls an ONNX model run by ONNX Runtime. */
-const PLATFORM = "onnxruntime_onnx";
+/** The specification's name for an ONNX model run by ONNX Runtime; Triton has its own. */
+const PLATFORM = "onnx_onnxv1";
 
 /** `GET /v2` */
 export function serverMetadata(): object {

@@ -1,14 +1,17 @@
 import { NearsideError } from "../../errors.ts";
 import type { Context } from "../../context.ts";
 import { type Target, chooseVersion } from "../../routing/choose.ts";
-import { decodeUtf8, isJson, mediaType, readBody } from "../body.ts";
+import { decodeJson, isJson, mediaType, readBody } from "../body.ts";
 import { answer } from "../pipeline.ts";
 import { decodeInferRequest } from "./decode.ts";
 import { encodeInferResponse } from "./encode.ts";
 import { modelMetadata, serverMetadata } from "./metadata.ts";
 
-/** JSON spends up to 20 bytes on a float, so tensors need more room than a task's input. */
-const MAX_BODY_BYTES = 16 * 1024 * 1024;
+/**
+ * JSON spends up to 20 bytes on a float: a 224×224×3 image fits. Text, parsed values and tensors of a body
+ * stand beside the models in the isolate's 128 MB, and of several requests at once.
+ */
+const MAX_BODY_BYTES = 4 * 1024 * 1024;
 
 /** `GET /v2` */
 export function getServer(): Response {
@@ -20,10 +23,10 @@ export function getLive(): Response {
   return Response.json({ live: true });
 }
 
-/** `GET /v2/health/ready`: models can be looked up. @throws NearsideError `catalog_unavailable` */
+/** `GET /v2/health/ready`: models can be looked up. The specification calls its one field `live`. @throws NearsideError `catalog_unavailable` */
 export async function getReady(context: Context): Promise<Response> {
   await context.isolate.catalog.get(context);
-  return Response.json({ ready: true });
+  return Response.json({ live: true, ready: true });
 }
 
 /** `GET /v2/models/{m}[/versions/{v}]` */
@@ -37,7 +40,11 @@ export async function getModel(context: Context, target: Target): Promise<Respon
 /** `GET /v2/models/{m}[/versions/{v}]/ready`: a request would be served, if need be after loading. */
 export async function getModelReady(context: Context, target: Target): Promise<Response> {
   const catalog = await context.isolate.catalog.get(context);
-  const { name, version } = chooseVersion(catalog, target);
+  const manifest = chooseVersion(catalog, target);
+  const { name, version } = manifest;
+  if (!context.isolate.host.fits(manifest)) {
+    throw new NearsideError("model_too_large", `"${name}" does not fit an edge isolate.`);
+  }
   if (context.isolate.host.isFailing(name, version, context.now())) {
     throw new NearsideError("model_unavailable", `Loading "${name}" has just failed.`, {
       retryAfterSeconds: 1,
@@ -65,7 +72,7 @@ export function postInfer(context: Context, target: Target, request: Request): P
           },
         );
       }
-      return decodeInferRequest(decodeUtf8(await readBody(request, MAX_BODY_BYTES)), manifest);
+      return decodeInferRequest(decodeJson(await readBody(request, MAX_BODY_BYTES)), manifest);
     },
     run: ({ session }, { feeds, outputs }) => session.run(feeds, outputs),
     encode: (tensors, { id, outputs }, manifest) =>

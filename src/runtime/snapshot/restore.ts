@@ -1,6 +1,12 @@
 import type { BlobRef, TensorSpec } from "../../catalog/manifest.ts";
 import type { BlobContext, BlobStore } from "../../store/blobs.ts";
-import { type GrowthGate, instantiate, type OrtInstance, WASM_PAGE_BYTES } from "../ort-module.ts";
+import {
+  type GrowthGate,
+  instantiateBare,
+  type OrtInstance,
+  type Startup,
+  WASM_PAGE_BYTES,
+} from "../ort-module.ts";
 import { OrtSession } from "../session.ts";
 import { SnapshotError, type SnapshotHandles, type SnapshotHeader } from "./format.ts";
 import { PageReader } from "./page-reader.ts";
@@ -10,6 +16,7 @@ export interface Runtime {
   readonly wasm: WebAssembly.Module;
   /** SHA-256, in hex, of the WASM and then the glue. */
   readonly digest: string;
+  readonly startup: Startup;
 }
 
 /** What a restored session must take and give. */
@@ -46,7 +53,8 @@ export async function restoreSession(
   const streaming = blobs.stream(ref, context, {
     // A read that is repeated begins with an instance that has seen no damaged byte.
     async begin() {
-      const started = await (starting ?? instantiate(runtime.wasm, context.mayGrow));
+      const started = await (starting ??
+        instantiateBare(runtime.wasm, context.mayGrow, runtime.startup));
       starting = undefined;
       instance = started;
       reader = new PageReader((header) => openMemory(started, header, runtime));
@@ -59,7 +67,7 @@ export async function restoreSession(
   });
   // The module starts while the first bytes are on their way.
   const began = context.now();
-  starting = instantiate(runtime.wasm, context.mayGrow);
+  starting = instantiateBare(runtime.wasm, context.mayGrow, runtime.startup);
   context.onPhase("start", context.now() - began);
   await streaming;
   context.onPhase("copy", copyMs);

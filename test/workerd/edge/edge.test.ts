@@ -1,53 +1,12 @@
-import { createExecutionContext, waitOnExecutionContext } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { beforeAll, describe, expect, it } from "vitest";
 
-import { createIsolate, handle } from "../../../workers/edge/index.ts";
-import type { Env } from "../../../workers/edge/env.ts";
+import { edgeOf } from "../../support/edge.ts";
 import { gatherGraph, identityGraph, linearGraph } from "../../support/graphs.ts";
 import { publishGraph, putCatalog } from "../../support/publish-graph.ts";
 import { blobCacheUrl, blobKey } from "../../../src/store/layout.ts";
 
 const HEAP = 16_777_216;
-
-/** An edge of its own, with every call on a binding counted. */
-function edgeOf(overrides: Partial<Env> = {}) {
-  const calls: string[] = [];
-  const counted = <T extends object>(name: string, binding: T): T =>
-    new Proxy(binding, {
-      get(target, property) {
-        const value: unknown = Reflect.get(target, property);
-        if (typeof value !== "function") return value;
-        return (...words: unknown[]) => {
-          calls.push(`${name}.${String(property)}`);
-          return Reflect.apply(value, target, words);
-        };
-      },
-    });
-  const bindings: Env = {
-    MODELS: counted("MODELS", overrides.MODELS ?? env.MODELS),
-    CATALOG: counted("CATALOG", overrides.CATALOG ?? env.CATALOG),
-    MODEL_BUDGET_BYTES: overrides.MODEL_BUDGET_BYTES ?? env.MODEL_BUDGET_BYTES,
-  };
-  const isolate = createIsolate(bindings);
-  const send = async (path: string, init?: RequestInit): Promise<Response> => {
-    const execution = createExecutionContext();
-    const response = await handle(
-      new Request(`https://edge.test${path}`, init),
-      isolate,
-      execution,
-    );
-    await waitOnExecutionContext(execution);
-    return response;
-  };
-  const infer = (model: string, inputs: unknown, more: object = {}): Promise<Response> =>
-    send(`/v2/models/${model}/infer`, {
-      method: "POST",
-      headers: { "content-type": "application/json" },
-      body: JSON.stringify({ inputs, ...more }),
-    });
-  return { calls, isolate, send, infer };
-}
 
 const x = (...data: number[]) => [{ name: "x", datatype: "FP32", shape: [1, data.length], data }];
 

@@ -1,7 +1,8 @@
 import wasm from "../../../../.nearside/runtime/ort.wasm";
+import identity from "../../../../.nearside/runtime/runtime.json";
 import type { Manifest } from "../../../../src/catalog/manifest.ts";
 import { createSession } from "../../../../src/runtime/create-session.ts";
-import { instantiate, startOrt, WASM_PAGE_BYTES } from "../../../../src/runtime/ort-module.ts";
+import { instantiateBare, startOrt, WASM_PAGE_BYTES } from "../../../../src/runtime/ort-module.ts";
 import { OrtSession } from "../../../../src/runtime/session.ts";
 import { PAGE_BYTES } from "../../../../src/runtime/snapshot/format.ts";
 import { PageReader } from "../../../../src/runtime/snapshot/page-reader.ts";
@@ -145,7 +146,7 @@ async function create(graph: Uint8Array): Promise<Ready> {
 }
 
 async function restore(bytes: Uint8Array, { inputs, outputs }: Manifest): Promise<Ready> {
-  const instance = await instantiate(wasm, () => true);
+  const instance = await instantiateBare(wasm, () => true, identity.startup);
   const { memory } = instance;
   const reader = new PageReader(({ memoryBytes }) => {
     const more = memoryBytes - memory.buffer.byteLength;
