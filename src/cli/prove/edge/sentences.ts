@@ -15,8 +15,14 @@ export const QUICK_START = {
   ],
 } as const;
 
-/** Texts of many kinds: short and long, questions, code, numbers, other scripts, none at all. */
-export async function variedSentences(): Promise<string[]> {
-  const file = path.join(ROOT, "models/minilm/samples/sentences.json");
-  return v.parse(v.array(v.string()), JSON.parse(await readFile(file, "utf8")));
+const TokenizedSentences = v.array(v.object({ text: v.string(), ids: v.array(v.number()) }));
+export type TokenizedSentence = v.InferOutput<typeof TokenizedSentences>[number];
+
+/**
+ * Texts of many kinds, short and long, questions, code, numbers, other scripts, none at all; with their
+ * tokens by sentence-transformers.
+ */
+export async function tokenizedSentences(): Promise<TokenizedSentence[]> {
+  const file = path.join(ROOT, "models/minilm/samples/tokens.json");
+  return v.parse(TokenizedSentences, JSON.parse(await readFile(file, "utf8")));
 }
