@@ -73,6 +73,48 @@ export type TaskConfig = v.InferOutput<typeof TaskConfig>;
 export type TaskType = TaskConfig["type"];
 export type TaskConfigOf<T extends TaskType> = Extract<TaskConfig, { type: T }>;
 
+const Comparison = v.object({
+  /** Lowest cosine of any row of any float output with the unquantized model's. */
+  cosine: v.number(),
+  /** Largest difference of any element: absolute up to 1, relative beyond. */
+  largestDifference: v.number(),
+  /** Share of rows whose largest element is the same, and of equal elements of other outputs. */
+  classAgreement: v.number(),
+});
+export type Comparison = v.InferOutput<typeof Comparison>;
+
+/** What a model must hold, against its unquantized form in the native runtime on its fixtures. */
+export const Thresholds = v.partial(
+  v.strictObject({
+    cosine: v.pipe(v.number(), v.maxValue(1)),
+    largestDifference: v.pipe(v.number(), v.minValue(0)),
+    classAgreement: v.pipe(v.number(), v.minValue(0), v.maxValue(1)),
+  }),
+);
+export type Thresholds = v.InferOutput<typeof Thresholds>;
+
+export const Quantization = v.picklist(["int8", "none"]);
+export type Quantization = v.InferOutput<typeof Quantization>;
+
+/** What the publish gate found of a version, on the machine that published it. */
+export const GateReport = v.object({
+  /** Number of nodes by operator, after optimisation and quantization. */
+  operators: v.record(v.string(), v.number()),
+  opset: v.number(),
+  quantization: Quantization,
+  /** Where the fixtures come from. */
+  fixtures: v.string(),
+  comparison: Comparison,
+  thresholds: Thresholds,
+  /** The file that was given, and the blobs that were made of it. */
+  bytes: v.object({ source: Bytes, graph: Bytes, weights: Bytes, snapshot: Bytes }),
+  heapBytes: Bytes,
+  /** First answer of a fresh isolate and median of warm ones, over HTTP in local workerd. */
+  coldMs: v.number(),
+  warmMs: v.number(),
+});
+export type GateReport = v.InferOutput<typeof GateReport>;
+
 /**
  * The immutable statement of one published version: `models/<name>/<version>/manifest.json`.
  * Unknown fields are let through, so that an older edge can read what a newer publisher wrote.
@@ -111,6 +153,8 @@ export const Manifest = v.object({
     maxBatch: Count,
     maxBodyBytes: Count,
   }),
+  /** Absent for the models that ship: their tests are their gate. */
+  gate: v.optional(GateReport),
 });
 export type Manifest = v.InferOutput<typeof Manifest>;
 
@@ -123,5 +167,8 @@ export const ModelSource = v.strictObject({
   source: v.string(),
   task: TaskConfig,
   limits: Manifest.entries.limits,
+  /** For folders with an .onnx file; a build.ts quantizes as it likes. */
+  quantize: v.optional(Quantization),
+  thresholds: v.optional(Thresholds),
 });
 export type ModelSource = v.InferOutput<typeof ModelSource>;

@@ -1,13 +1,16 @@
-import { rm } from "node:fs/promises";
 import path from "node:path";
 
-import { GENERATED } from "../publish/workspace.ts";
+import { startBridge } from "./bridge/server.ts";
 import { curlLine, modelFolders, readExample, send } from "./examples.ts";
 import { parseOptions, parsePort } from "./options.ts";
 import { serve } from "./serve.ts";
+import { stateFolderInUse } from "./state-folder.ts";
+import { lockState, START_COMMAND, wipeState } from "./state-lock.ts";
 
 const USAGE = "npm start -- [--edge-port N] [--fresh]";
-const STATE = path.join(GENERATED, "state");
+
+/** A command that has the bucket open is done in less. */
+const LOCK_WAIT_MS = 5_000;
 
 /** The model whose answer fits on one line. */
 const SHOWN = "iris";
@@ -23,12 +26,24 @@ export async function dev(words: readonly string[]): Promise<number> {
     USAGE,
   );
   const edgePort = parsePort(options["edge-port"]);
-  if (options.fresh) {
-    console.log("Wiping the local bucket and catalog (--fresh)");
-    await rm(STATE, { recursive: true, force: true });
+  const stateFolder = stateFolderInUse();
+  const lock = await lockState(stateFolder, START_COMMAND, LOCK_WAIT_MS);
+  try {
+    if (options.fresh) {
+      console.log("Wiping the local bucket and catalog (--fresh)");
+      await wipeState(stateFolder);
+    }
+    await serveUntilStopped(edgePort, stateFolder);
+  } finally {
+    await lock.release();
   }
+  return 0;
+}
+
+async function serveUntilStopped(edgePort: number, stateFolder: string): Promise<void> {
+  const stack = await serve({ edgePort, stateFolder }, (line) => console.log(line));
+  const bridge = await startBridge(stack.target, stateFolder);
   const stopped = untilStopped();
-  const stack = await serve({ edgePort, stateFolder: STATE }, (line) => console.log(line));
 
   const folders = await modelFolders();
   const shown = folders.find((folder) => path.basename(folder) === SHOWN);
@@ -44,13 +59,15 @@ export async function dev(words: readonly string[]): Promise<number> {
   );
   await stopped;
   console.log("\nStopping");
+  await bridge.stop();
   await stack.stop();
-  return 0;
 }
 
+/** Takes the place of Miniflare's own listeners, which end the process before anything is closed. */
 function untilStopped(): Promise<void> {
   return new Promise((resolve) => {
     for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+      process.removeAllListeners(signal);
       process.once(signal, () => resolve());
     }
   });

@@ -2,12 +2,14 @@ import { readdir } from "node:fs/promises";
 import { createServer } from "node:net";
 import path from "node:path";
 
-import { LogLevel, Log, Miniflare, convertV4MiniflareOptions } from "miniflare";
+import { Miniflare, convertV4MiniflareOptions } from "miniflare";
 import { unstable_getMiniflareWorkerOptions } from "wrangler";
 
 import type { PublishTarget } from "../publish/bucket.ts";
-import { GENERATED, ROOT } from "../publish/workspace.ts";
+import { GENERATED } from "../publish/workspace.ts";
+import { EDGE_CONFIG, miniflareOptions, storeOf } from "./local-store.ts";
 import { runQuietly } from "./processes.ts";
+import { HOST } from "./state-folder.ts";
 import { UserError } from "./user-error.ts";
 
 export interface LocalStackOptions {
@@ -28,8 +30,6 @@ export interface LocalStack {
   stop(): Promise<void>;
 }
 
-const HOST = "127.0.0.1";
-const EDGE_CONFIG = path.join(ROOT, "wrangler.toml");
 const EDGE_BUNDLE = path.join(GENERATED, "bundle", "edge");
 
 /** Bundles the Workers as they would be deployed. */
@@ -50,14 +50,7 @@ export async function startLocalStack(options: LocalStackOptions): Promise<Local
   const { workerOptions } = unstable_getMiniflareWorkerOptions(EDGE_CONFIG);
   const miniflare = new Miniflare(
     convertV4MiniflareOptions({
-      host: HOST,
-      port: 0,
-      cf: false,
-      log: new Log(LogLevel.WARN),
-      telemetry: { enabled: false },
-      ...(options.stateFolder === undefined
-        ? {}
-        : { resourcePersistencePath: options.stateFolder }),
+      ...miniflareOptions(options.stateFolder),
       workers: [
         {
           ...workerOptions,
@@ -73,13 +66,7 @@ export async function startLocalStack(options: LocalStackOptions): Promise<Local
   await miniflare.ready;
   return {
     edgeUrl: `http://${HOST}:${edgePort}`,
-    target: {
-      bucket: (await miniflare.getR2Bucket("MODELS", "edge")) as unknown as PublishTarget["bucket"],
-      namespace: (await miniflare.getKVNamespace(
-        "CATALOG",
-        "edge",
-      )) as unknown as PublishTarget["namespace"],
-    },
+    target: await storeOf(miniflare, "edge"),
     miniflare,
     stop: () => miniflare.dispose(),
   };

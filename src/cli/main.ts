@@ -1,6 +1,6 @@
 import { UserError } from "./user-error.ts";
 
-/** What each npm script runs. A module is loaded only when its command is. */
+/** What each npm script, and `npx nearside`, runs. A module is loaded only when its command is. */
 const COMMANDS: Readonly<Record<string, (words: readonly string[]) => Promise<number>>> = {
   dev: async (words) => (await import("./dev.ts")).dev(words),
   demo: async (words) => (await import("./demo.ts")).demo(words),
@@ -10,6 +10,11 @@ const COMMANDS: Readonly<Record<string, (words: readonly string[]) => Promise<nu
   fixtures: async (words) => (await import("./fixtures.ts")).fixtures(words),
   bench: async (words) => (await import("../../test/bench/main.ts")).bench(words),
   prove: async (words) => (await import("./prove/main.ts")).prove(words),
+  nearside: async (words) => {
+    // The bootstrap starts everything in the repository's root; paths are meant from where they were typed.
+    process.chdir(process.env["NEARSIDE_TYPED_IN"] ?? process.cwd());
+    return (await import("./nearside/main.ts")).nearside(words);
+  },
   "build-runtime": async () => {
     await (await import("../publish/runtime.ts")).prepareRuntime();
     return 0;

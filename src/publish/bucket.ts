@@ -10,9 +10,37 @@ export interface PublishBucket {
   put(
     key: string,
     value: Uint8Array | string,
-    options?: { onlyIf?: { etagMatches?: string; etagDoesNotMatch?: string } },
+    options?: { onlyIf?: PutConditions },
   ): Promise<unknown>;
+  /** One page of objects in the order of their keys. */
+  list(options?: ListOptions): Promise<BucketPage>;
+  /** At most 1000 keys; what is not there counts as deleted. */
+  delete(keys: string | string[]): Promise<void>;
 }
+
+export interface PutConditions {
+  etagMatches?: string;
+  etagDoesNotMatch?: string;
+}
+
+export interface ListOptions {
+  prefix?: string;
+  /** Objects per page: 1000 when absent, and at most. */
+  limit?: number;
+  /** Of the page before. */
+  cursor?: string;
+}
+
+export interface BucketObject {
+  readonly key: string;
+  readonly size: number;
+  readonly uploaded: Date;
+}
+
+export type BucketPage = { readonly objects: readonly BucketObject[] } & (
+  | { readonly truncated: true; readonly cursor: string }
+  | { readonly truncated: false }
+);
 
 /** What publication needs of the namespace that the edge reads. */
 export interface PublishNamespace {

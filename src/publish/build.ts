@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import path from "node:path";
 
 import type { ModelSource } from "../catalog/manifest.ts";
@@ -50,6 +50,7 @@ export async function buildModel(folder: string, options: BuildOptions = {}): Pr
   } finally {
     await rm(partial, { recursive: true, force: true });
   }
+  await dropOldBuilds(builds, target);
   const seconds = ((performance.now() - started) / 1000).toFixed(1);
   const megabytes = (made.onnx.byteLength / 1e6).toFixed(1);
   onProgress?.(`${source.name}: built in ${seconds} s, ${megabytes} MB`);
@@ -72,6 +73,23 @@ async function moveIntoPlace(partial: string, target: string): Promise<void> {
     // Someone who built the same at the same time was faster; the builds are equal.
     if (!hasCode(error, "ENOTEMPTY") && !hasCode(error, "EEXIST")) throw error;
   }
+}
+
+/** The build before this one stays, for whoever goes back to it. */
+const KEPT_BUILDS = 2;
+
+async function dropOldBuilds(builds: string, newest: string): Promise<void> {
+  const folders = await Promise.all(
+    (await readdir(builds))
+      .filter((name) => !name.startsWith("partial-"))
+      .map(async (name) => {
+        const folder = path.join(builds, name);
+        const changedAt = folder === newest ? Infinity : (await stat(folder)).mtimeMs;
+        return { folder, changedAt };
+      }),
+  );
+  const old = folders.toSorted((a, b) => b.changedAt - a.changedAt).slice(KEPT_BUILDS);
+  for (const { folder } of old) await rm(folder, { recursive: true, force: true });
 }
 
 async function readBuild(folder: string): Promise<ModelBuild | undefined> {

@@ -1,5 +1,4 @@
 import { createHash } from "node:crypto";
-import path from "node:path";
 
 import * as v from "valibot";
 
@@ -10,16 +9,19 @@ import {
   compileCatalog,
   withVersion,
 } from "../catalog/catalog.ts";
-import { type BlobRef, Manifest } from "../catalog/manifest.ts";
+import { type BlobRef, type GateReport, Manifest, type ModelSource } from "../catalog/manifest.ts";
+import { partsOf } from "../catalog/parts.ts";
 import { CATALOG_KV_KEY } from "../catalog/reader.ts";
 import { CATALOG_SOURCE_KEY, blobKey, manifestKey } from "../store/layout.ts";
 import type { PublishBucket, PublishTarget } from "./bucket.ts";
-import { type BuiltModel, buildModel } from "./build.ts";
+import { buildModel } from "./build.ts";
+import { PublishError } from "./error.ts";
 import { externalize } from "./onnx/externalize.ts";
 import { signature } from "./onnx/signature.ts";
 import { runtimeIdentity } from "./runtime.ts";
 import { takeSnapshot } from "./snapshot.ts";
-import { readFixtures, readModelSource, sourceDigest } from "./source.ts";
+import { type Fixtures, readFixtures, readModelSource, sourceDigest } from "./source.ts";
+import { size } from "./size.ts";
 
 const WEIGHTS_NAME = "weights.bin";
 
@@ -42,37 +44,85 @@ export interface PublishOptions {
   readonly replace?: boolean;
 }
 
+/** A model that is built, and has not been published yet. */
+export interface Candidate {
+  readonly source: ModelSource;
+  /** SHA-256 of everything that decided the build. */
+  readonly sourceDigest: string;
+  readonly onnx: Uint8Array;
+  readonly assets: Readonly<Record<string, Uint8Array>>;
+  readonly fixtures: Fixtures;
+  /** What the gate found, to be kept in the manifest. */
+  readonly gate?: GateReport;
+}
+
 /**
- * Builds a model folder and publishes it: blobs, then the manifest (only if absent), then the catalog.
- * Interrupted anywhere and repeated, it ends in the same state.
+ * Builds a model folder that ships with Nearside and publishes it; its tests are its gate.
  *
- * @throws Error when this version is already published with other content
+ * @throws PublishError `already_published` when this version is there with other content
  */
 export async function publishFolder(
   folder: string,
   target: PublishTarget,
   onProgress: Progress,
-  { replace = false }: PublishOptions = {},
+  options: PublishOptions = {},
 ): Promise<Manifest> {
   const { name, version } = await readModelSource(folder);
-  const present = await readManifest(target.bucket, name, version);
   const digest = await sourceDigest(folder);
-  if (present?.sourceDigest === digest) {
+  const present = await publishedVersion(target, name, version, digest, onProgress, options);
+  if (present !== undefined) return present;
+  const built = await buildModel(folder, { onProgress });
+  const candidate = { ...built, fixtures: await readFixtures(folder) };
+  return publishCandidate(candidate, target, onProgress, options);
+}
+
+/**
+ * The manifest of a version that is there with the same content, listed in the catalog if it was not.
+ *
+ * @returns undefined when the version is free
+ * @throws PublishError `already_published`
+ */
+export async function publishedVersion(
+  target: PublishTarget,
+  name: string,
+  version: number,
+  digest: string,
+  onProgress: Progress,
+  { replace = false }: PublishOptions = {},
+): Promise<Manifest | undefined> {
+  const present = await readManifest(target.bucket, name, version);
+  if (present === undefined) return undefined;
+  if (present.sourceDigest === digest) {
+    if (await lacksBlobs(target, present)) {
+      onProgress(
+        `${name} ${version}: published, but files of it are missing; uploading them again`,
+      );
+      return undefined;
+    }
     onProgress(`${name} ${version}: already published`);
     await addToCatalog(target, present);
     return present;
   }
-  if (present && !replace) throw alreadyPublished(folder, name, version);
-  if (present) onProgress(`${name} ${version}: its sources have changed`);
+  if (!replace) throw alreadyPublished(name, version);
+  onProgress(`${name} ${version}: its sources have changed`);
+  return undefined;
+}
 
-  const built = await buildModel(folder, { onProgress });
-  const { manifest, blobs } = await describe(folder, built);
-  for (const [key, bytes] of blobs) {
-    if ((await target.bucket.head(key))?.size !== bytes.length) {
-      onProgress(`${name} ${version}: uploading ${(bytes.length / 1e6).toFixed(1)} MB`);
-      await target.bucket.put(key, bytes);
-    }
-  }
+/**
+ * Publishes a model: blobs, then the manifest (only if absent), then the catalog. Interrupted anywhere and
+ * repeated, it ends in the same state.
+ *
+ * @throws PublishError `already_published` when this version is there with other content
+ */
+export async function publishCandidate(
+  candidate: Candidate,
+  target: PublishTarget,
+  onProgress: Progress,
+  { replace = false }: PublishOptions = {},
+): Promise<Manifest> {
+  const { name, version } = candidate.source;
+  const { manifest, blobs } = await describe(candidate);
+  await upload(target, blobs, (bytes) => onProgress(`${name} ${version}: uploading ${bytes}`));
   const written = await target.bucket.put(
     manifestKey(name, version),
     JSON.stringify(manifest, undefined, 2),
@@ -81,11 +131,35 @@ export async function publishFolder(
   if (written === null) {
     // Somebody who published at the same time was faster; perhaps it was the same.
     const theirs = await readManifest(target.bucket, name, version);
-    if (theirs?.sourceDigest !== digest) throw alreadyPublished(folder, name, version);
+    if (theirs?.sourceDigest !== candidate.sourceDigest) throw alreadyPublished(name, version);
   }
+  // A blob that was there already may have been collected while no manifest named it.
+  await upload(target, blobs, (bytes) =>
+    onProgress(`${name} ${version}: uploading ${bytes} again`),
+  );
   await addToCatalog(target, manifest);
   onProgress(`${name} ${version}: published`);
   return manifest;
+}
+
+/** Puts the blobs that are not there. */
+async function upload(
+  { bucket }: PublishTarget,
+  blobs: ReadonlyMap<string, Uint8Array>,
+  onUpload: (size: string) => void,
+): Promise<void> {
+  for (const [key, bytes] of blobs) {
+    if ((await bucket.head(key))?.size === bytes.length) continue;
+    onUpload(size(bytes.length));
+    await bucket.put(key, bytes);
+  }
+}
+
+async function lacksBlobs({ bucket }: PublishTarget, manifest: Manifest): Promise<boolean> {
+  for (const { digest, bytes } of partsOf(manifest)) {
+    if ((await bucket.head(blobKey(digest)))?.size !== bytes) return true;
+  }
+  return false;
 }
 
 interface Publication {
@@ -94,7 +168,7 @@ interface Publication {
   readonly blobs: ReadonlyMap<string, Uint8Array>;
 }
 
-async function describe(folder: string, built: BuiltModel): Promise<Publication> {
+async function describe(built: Candidate): Promise<Publication> {
   const { graph, weights } = externalize(built.onnx, WEIGHTS_NAME);
   const { inputs, outputs } = signature(built.onnx);
   const blobs = new Map<string, Uint8Array>();
@@ -111,7 +185,7 @@ async function describe(folder: string, built: BuiltModel): Promise<Publication>
   const assetBytes = Object.values(assets).reduce((sum, { bytes }) => sum + bytes, 0);
   const { bytes: snapshot, memoryBytes } = await takeSnapshot(
     { graph, ...(weights && { weights: { name: WEIGHTS_NAME, data: weights } }) },
-    await readFixtures(folder),
+    built.fixtures,
   );
   const { digest: runtime } = await runtimeIdentity();
   const manifest = v.parse(Manifest, {
@@ -125,6 +199,7 @@ async function describe(folder: string, built: BuiltModel): Promise<Publication>
     inputs,
     outputs,
     memory: { heapBytes: memoryBytes, taskBytes: assetBytes * ASSET_EXPANSION },
+    ...(built.gate && { gate: built.gate }),
   });
   return { manifest, blobs };
 }
@@ -184,9 +259,10 @@ async function readManifest(
   return stored === null ? undefined : v.parse(Manifest, JSON.parse(await stored.text()));
 }
 
-function alreadyPublished(folder: string, name: string, version: number): Error {
-  return new Error(
+function alreadyPublished(name: string, version: number): PublishError {
+  return new PublishError(
+    "already_published",
     `${name} ${version} is already published with other content, and versions never change. ` +
-      `Raise "version" in ${path.join(folder, "model.json")}, or start over locally with \`npm start -- --fresh\`.`,
+      `Raise "version" in its model.json (or say --version ${version + 1}); locally, \`npm start -- --fresh\` starts over.`,
   );
 }

@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { createHash, type Hash } from "node:crypto";
 import { readdir, readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { pathToFileURL } from "node:url";
@@ -162,24 +162,35 @@ const BESIDE_THE_BUILD = /^(?:example\.json|make-\w+\.\w+|LICEN[CS]E.*|.*\.md|sa
  */
 export async function sourceDigest(folder: string): Promise<string> {
   const { packages } = await importBuilder(folder);
-  const hash = createHash("sha256");
+  const hash = createHash("sha256").update(await toolDigest());
   for (const file of await filesOf(folder)) {
     const name = path.relative(folder, file);
-    if (!BESIDE_THE_BUILD.test(name)) await addFile(`model/${name}`, file);
+    if (!BESIDE_THE_BUILD.test(name)) await addFile(hash, `model/${name}`, file);
   }
+  await addVersions(hash, packages);
+  return hash.digest("hex");
+}
+
+/** SHA-256, in hex, of what every build goes through: code of Nearside and versions of packages. */
+export async function toolDigest(): Promise<string> {
+  const hash = createHash("sha256");
   for (const source of PUBLISH_SOURCES) {
     for (const file of await filesOf(path.join(ROOT, source))) {
-      await addFile(path.relative(ROOT, file), file);
+      await addFile(hash, path.relative(ROOT, file), file);
     }
   }
-  for (const name of [...PUBLISH_PACKAGES, ...packages].toSorted()) {
-    hash.update(`npm:${name}@${await installedVersion(name)}\n`);
-  }
+  await addVersions(hash, PUBLISH_PACKAGES);
   return hash.digest("hex");
+}
 
-  async function addFile(name: string, file: string): Promise<void> {
-    const bytes = await readFile(file);
-    hash.update(`${name.replaceAll(path.sep, "/")} ${bytes.byteLength}\n`).update(bytes);
+async function addFile(hash: Hash, name: string, file: string): Promise<void> {
+  const bytes = await readFile(file);
+  hash.update(`${name.replaceAll(path.sep, "/")} ${bytes.byteLength}\n`).update(bytes);
+}
+
+async function addVersions(hash: Hash, packages: readonly string[]): Promise<void> {
+  for (const name of packages.toSorted()) {
+    hash.update(`npm:${name}@${await installedVersion(name)}\n`);
   }
 }
 

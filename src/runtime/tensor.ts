@@ -89,3 +89,26 @@ export function elementCount(shape: readonly number[]): number {
   for (const dimension of shape) count *= dimension;
   return count;
 }
+
+export function isFloat(
+  tensor: Tensor,
+): tensor is TensorOf<"FP16"> | TensorOf<"FP32"> | TensorOf<"FP64"> {
+  return tensor.datatype === "FP32" || tensor.datatype === "FP64" || tensor.datatype === "FP16";
+}
+
+/** The elements of a numeric tensor as doubles: FP16 from its bits, 64-bit integers rounded. */
+export function numbersOf(tensor: Tensor): Float64Array<ArrayBuffer> {
+  switch (tensor.datatype) {
+    case "BYTES":
+      throw new TypeError("Strings are no numbers.");
+    case "FP16": {
+      const { buffer, byteOffset, length } = tensor.data;
+      return Float64Array.from(new Float16Array(buffer, byteOffset, length));
+    }
+    case "INT64":
+    case "UINT64":
+      return Float64Array.from(tensor.data, Number);
+    default:
+      return Float64Array.from(tensor.data);
+  }
+}

@@ -11,6 +11,8 @@ type Kind = "plain" | "restored";
 const KINDS: readonly Kind[] = ["plain", "restored"];
 
 interface Side {
+  /** Start of the module, while the bytes are on their way: in none of the others. */
+  readonly startMs: Figure;
   readonly loadMs: Figure;
   readonly firstRunMs: Figure;
   readonly firstAnswerMs: Figure;
@@ -28,7 +30,7 @@ export interface ColdCase {
 
 /**
  * Cold starts: a fresh process of workerd for every sample, plain and restored in turn. `load` goes from
- * bytes at hand to session ready, `firstAnswer` from the request to the answer of a Worker that has done
+ * bytes at hand to session ready, both with the module started while the bytes came; `firstAnswer` from the request to the answer of a Worker that has done
  * nothing yet: the obvious one (ONNX file from R2, no checks) and Nearside's edge with everything on.
  */
 export async function cold(
@@ -57,6 +59,7 @@ export async function cold(
     const all = measured.get(`${model} ${kind}`) ?? {};
     const figure = (name: string): Figure => figureOf(all[name] ?? []);
     return {
+      startMs: figure("startMs"),
       loadMs: figure("loadMs"),
       firstRunMs: figure("firstRunMs"),
       firstAnswerMs: figure("firstAnswerMs"),

@@ -65,7 +65,7 @@ export async function prepareSubjects(say: (line: string) => void): Promise<Prep
         model,
         manifest,
         built,
-        example: await readExample(folder),
+        example: shortened(await readExample(folder)),
         feeds: feedsOf(first),
         feedsJson: JSON.stringify(first.inputs),
       });
@@ -75,4 +75,22 @@ export async function prepareSubjects(say: (line: string) => void): Promise<Prep
     await bench.stop();
   }
   return { subjects, benchFolder };
+}
+
+const WAV_HEADER_BYTES = 44;
+/** One second at 16 kHz and 16 bits, from where speech begins in the recording. */
+const SHORT_AUDIO = { startBytes: 2 * 11_296, bytes: 2 * 16_000 };
+
+/** A first answer is about getting ready: seconds of audio would be measured instead. */
+function shortened(example: ExampleRequest): ExampleRequest {
+  if (example.contentType !== "audio/wav") return example;
+  const { startBytes, bytes } = SHORT_AUDIO;
+  const body = new Uint8Array(WAV_HEADER_BYTES + bytes);
+  body.set(example.body.subarray(0, WAV_HEADER_BYTES));
+  const start = WAV_HEADER_BYTES + startBytes;
+  body.set(example.body.subarray(start, start + bytes), WAV_HEADER_BYTES);
+  const view = new DataView(body.buffer);
+  view.setUint32(4, body.length - 8, true);
+  view.setUint32(40, bytes, true);
+  return { ...example, body };
 }

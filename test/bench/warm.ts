@@ -28,6 +28,7 @@ export interface WarmCase {
 export async function warm(
   samples: number,
   say: (line: string) => void,
+  models?: readonly string[],
 ): Promise<Report & { readonly cases: readonly WarmCase[] }> {
   const { subjects, benchFolder } = await prepareSubjects(say);
   const echoFolder = await bundleBenchWorker("echo");
@@ -37,6 +38,7 @@ export async function warm(
   try {
     const cases: WarmCase[] = [];
     for (const subject of subjects) {
+      if (models?.includes(subject.model) === false) continue;
       say(subject.model);
       cases.push(await measure(subject, edge.edgeUrl, echo.url, bare.url, samples));
     }

@@ -155,7 +155,7 @@ describe("another content under a published version", () => {
     await model.write("graph.ts", "export {};");
     await expect(publish(model)).rejects.toThrow(
       `${model.name} 1 is already published with other content, and versions never change. ` +
-        `Raise "version" in ${model.folder}/model.json, or start over locally with \`npm start -- --fresh\`.`,
+        `Raise "version" in its model.json (or say --version 2); locally, \`npm start -- --fresh\` starts over.`,
     );
     expect(writes).toEqual([]);
     expect(state()).toEqual(before);

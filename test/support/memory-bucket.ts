@@ -1,13 +1,21 @@
 import { createHash } from "node:crypto";
 
-import type { PublishBucket, PublishNamespace, PublishTarget } from "../../src/publish/bucket.ts";
+import type {
+  BucketPage,
+  ListOptions,
+  PublishBucket,
+  PublishNamespace,
+  PublishTarget,
+  PutConditions,
+} from "../../src/publish/bucket.ts";
 
-type Conditions = NonNullable<NonNullable<Parameters<PublishBucket["put"]>[2]>["onlyIf"]>;
+const PAGE_OBJECTS = 1000;
 
 export interface StoredObject {
   readonly key: string;
   readonly size: number;
   readonly etag: string;
+  readonly uploaded: Date;
   text(): Promise<string>;
   arrayBuffer(): Promise<ArrayBuffer>;
 }
@@ -15,6 +23,11 @@ export interface StoredObject {
 /** R2's verbs over a map: an etag is the MD5 of the bytes, and a condition is checked when the write happens. */
 export class MemoryBucket implements PublishBucket {
   readonly #objects = new Map<string, StoredObject>();
+  readonly #now: () => number;
+
+  constructor(now = () => Date.now()) {
+    this.#now = now;
+  }
 
   head(key: string): Promise<StoredObject | null> {
     return Promise.resolve(this.#objects.get(key) ?? null);
@@ -27,7 +40,7 @@ export class MemoryBucket implements PublishBucket {
   put(
     key: string,
     value: Uint8Array | string,
-    { onlyIf = {} }: { onlyIf?: Conditions } = {},
+    { onlyIf = {} }: { onlyIf?: PutConditions } = {},
   ): Promise<StoredObject | null> {
     if (!holds(onlyIf, this.#objects.get(key)?.etag)) return Promise.resolve(null);
     const bytes = new Uint8Array(
@@ -37,11 +50,30 @@ export class MemoryBucket implements PublishBucket {
       key,
       size: bytes.length,
       etag: createHash("md5").update(bytes).digest("hex"),
+      uploaded: new Date(this.#now()),
       text: () => Promise.resolve(new TextDecoder().decode(bytes)),
       arrayBuffer: () => Promise.resolve(bytes.slice().buffer),
     };
     this.#objects.set(key, object);
     return Promise.resolve(object);
+  }
+
+  list({ prefix = "", limit = PAGE_OBJECTS, cursor = "" }: ListOptions = {}): Promise<BucketPage> {
+    const rest = [...this.#objects.values()]
+      .filter(({ key }) => key.startsWith(prefix) && key > cursor)
+      .toSorted((a, b) => (a.key < b.key ? -1 : 1));
+    const objects = rest.slice(0, Math.min(limit, PAGE_OBJECTS));
+    const last = objects.at(-1);
+    return Promise.resolve(
+      last !== undefined && objects.length < rest.length
+        ? { objects, truncated: true, cursor: last.key }
+        : { objects, truncated: false },
+    );
+  }
+
+  delete(keys: string | string[]): Promise<void> {
+    for (const key of [keys].flat()) this.#objects.delete(key);
+    return Promise.resolve();
   }
 
   /** What the bucket holds: etags by key, in the order of keys. */
@@ -51,7 +83,10 @@ export class MemoryBucket implements PublishBucket {
   }
 }
 
-function holds({ etagMatches, etagDoesNotMatch }: Conditions, etag: string | undefined): boolean {
+function holds(
+  { etagMatches, etagDoesNotMatch }: PutConditions,
+  etag: string | undefined,
+): boolean {
   const matches = (wanted: string): boolean =>
     etag !== undefined && (wanted === "*" || wanted === etag);
   if (etagMatches !== undefined && !matches(etagMatches)) return false;
@@ -85,6 +120,8 @@ export function withHooks(target: PublishTarget, { before, after }: WriteHooks):
       head: (key) => target.bucket.head(key),
       get: (key) => target.bucket.get(key),
       put: (key, value, options) => hooked(key, () => target.bucket.put(key, value, options)),
+      list: (options) => target.bucket.list(options),
+      delete: (keys) => hooked([keys].flat().join(" "), () => target.bucket.delete(keys)),
     },
     namespace: { put: (key, value) => hooked(`kv:${key}`, () => target.namespace.put(key, value)) },
   };

@@ -4,7 +4,7 @@ import { WIRE_FORMS } from "../../../protocol/problem.ts";
 import { type Check, hold } from "../check.ts";
 import { type Edge, predict } from "./edge-client.ts";
 
-const REQUESTS = 600;
+const REQUESTS = 2_000;
 const HANG_MS = 15_000;
 
 const MODELS = ["iris", "minilm", "guesslang", "vad"];

@@ -3,7 +3,7 @@ import { type Edge, predict } from "./edge-client.ts";
 
 const CALLERS = 20;
 /** Enough for the first load to have begun, too little for it to be done. */
-const CANCEL_AFTER_MS = 30;
+const CANCEL_AFTER_MS = 15;
 
 /** The largest model, cold: its first caller goes away in the middle of the load that the others wait for. */
 export const sharedLoading: Check<Edge> = {

@@ -1,0 +1,79 @@
+import type { GateReport, Manifest, Thresholds } from "../../catalog/manifest.ts";
+import type { PublishTarget } from "../bucket.ts";
+import { PublishError } from "../error.ts";
+import { publishCandidate, publishedVersion } from "../publish.ts";
+import { failuresOf, thresholdsFor } from "./compare.ts";
+import { inspect } from "./inspect.ts";
+import { readGatedSource, type SourceOptions } from "./sources.ts";
+import { type TrialEdge, tryInWorkerd } from "./trial.ts";
+
+export interface Gated {
+  readonly manifest: Manifest;
+  /** Absent when the version was there already. */
+  readonly report?: GateReport;
+}
+
+/** A candidate that failed, with what was found: it is not published. */
+export class GateError extends PublishError {
+  readonly report: GateReport;
+  readonly failures: readonly string[];
+
+  constructor(name: string, failures: readonly string[], report: GateReport) {
+    super("below_threshold", `${name} is not published: ${failures.join("; ")}.`);
+    this.report = report;
+    this.failures = failures;
+  }
+}
+
+/**
+ * Publishes a model of which nothing is known: checks its graph, optimises, quantizes, lets the real edge
+ * answer its fixtures in real workerd, compares with the unquantized model, and publishes only if every
+ * threshold holds. Interrupted anywhere and repeated, it ends in the same state.
+ *
+ * @throws PublishError, GateError
+ */
+export async function publishThroughGate(
+  place: string,
+  target: PublishTarget,
+  options: SourceOptions,
+  startEdge: () => Promise<TrialEdge>,
+  say: (line: string) => void,
+): Promise<Gated> {
+  const gated = await readGatedSource(place, options, say);
+  const { source, sourceDigest, quantization } = gated;
+  const { name, version } = source;
+  const present = await publishedVersion(target, name, version, sourceDigest, say);
+  if (present !== undefined) return { manifest: present };
+
+  const { onnx, reference, assets, fixtures } = await gated.build(say);
+  const { operators, opset } = inspect(onnx);
+  const candidate = { source, sourceDigest, onnx, assets, fixtures };
+  say("trying it in workerd: restored, loaded, and against the native runtime");
+  const trial = await tryInWorkerd(candidate, reference, startEdge);
+  const thresholds: Thresholds = thresholdsFor(quantization, source.thresholds);
+  const { manifest: tried } = trial;
+  const report: GateReport = {
+    operators,
+    opset,
+    quantization,
+    fixtures: `${fixtures.cases.length}: ${fixtures.source}`,
+    comparison: trial.comparison,
+    thresholds,
+    bytes: {
+      source: reference.length,
+      graph: tried.graph.bytes,
+      weights: tried.weights?.bytes ?? 0,
+      snapshot: tried.snapshot?.bytes ?? 0,
+    },
+    heapBytes: tried.memory.heapBytes,
+    coldMs: rounded(trial.coldMs),
+    warmMs: rounded(trial.warmMs),
+  };
+  const failures = failuresOf(trial.comparison, thresholds);
+  if (failures.length > 0) throw new GateError(`${name} ${version}`, failures, report);
+  return { manifest: await publishCandidate({ ...candidate, gate: report }, target, say), report };
+}
+
+function rounded(milliseconds: number): number {
+  return Number(milliseconds.toFixed(2));
+}

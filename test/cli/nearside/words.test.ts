@@ -1,0 +1,135 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+
+import { COMMANDS } from "../../../src/cli/nearside/commands.ts";
+import { editDistance, nearest } from "../../../src/cli/nearside/nearest.ts";
+import { table } from "../../../src/cli/nearside/table.ts";
+import { MemoryBucket, MemoryNamespace } from "../../support/memory-bucket.ts";
+import { say, sayJson } from "../support.ts";
+
+const store = { bucket: new MemoryBucket(), namespace: new MemoryNamespace() };
+const NAMES = Object.keys(COMMANDS);
+
+describe("help", () => {
+  it.each(["--help", "-h"])("%s lists every command with its summary", async (flag) => {
+    const { out, err, exitCode, opened } = await say(store, flag);
+    for (const load of Object.values(COMMANDS)) expect(out).toContain((await load()).summary);
+    for (const name of NAMES) expect(out).toMatch(new RegExp(`^  ${name}   `, "m"));
+    expect(out).toContain("Examples:");
+    expect([err, exitCode, opened]).toEqual(["", 0, 0]);
+  });
+
+  it.each(NAMES)("of `%s` teaches its usage, its options and examples", async (name) => {
+    const { out, err, exitCode, opened } = await say(store, ...name.split(" "), "--help");
+    const command = await COMMANDS[name]?.();
+    expect(out).toContain(`Usage: nearside ${command?.usage}`);
+    for (const option of ["json", "remote", "help", ...Object.keys(command?.options ?? {})]) {
+      expect(out).toContain(`--${option}`);
+    }
+    expect(out).toContain(`nearside ${name}`);
+    expect([err, exitCode, opened]).toEqual(["", 0, 0]);
+  });
+
+  it.each([[[]], ...NAMES.map((name) => [name.split(" ")])])(
+    "of %j is one JSON document with --json",
+    async (words) => {
+      const { value, err, exitCode } = await sayJson(store, ...words, "--help");
+      expect(value).toMatchObject({ help: expect.stringContaining("Usage: nearside") });
+      expect([err, exitCode]).toEqual(["", 0]);
+    },
+  );
+
+  it("asked for beside words that are missing still helps", async () => {
+    expect(await say(store, "verify", "-h")).toMatchObject({ exitCode: 0 });
+  });
+});
+
+const NONSENSE: [string, string][] = [
+  ["", "There is no command."],
+  ["modles", 'There is no command "modles". Did you mean "models"?'],
+  ["models shwo minilm", 'There is no command "models shwo". Did you mean "models show"?'],
+  ["show", 'There is no command "show".'],
+  ["constructor", 'There is no command "constructor".'],
+  ["--remote", '"--remote" comes after a command.'],
+  ["verify", "`nearside verify` needs <model>."],
+  ["models show", "`nearside models show` needs <model>."],
+  ["verify a b", '"b" is one word too many for `nearside verify`.'],
+  ["gc a", '"a" is one word too many for `nearside gc`.'],
+  ["models --jsno", 'There is no option "--jsno". Did you mean "--json"?'],
+  ["models -x", 'There is no option "-x".'],
+  ["gc --delete=yes", "does not take an argument"],
+  ["gc --older-than", "'--older-than"],
+  ["gc --older-than soon", '--older-than takes a whole number from 0 up, not "soon".'],
+  ["gc --older-than 1.5", '--older-than takes a whole number from 0 up, not "1.5".'],
+  ["verify a --version 0", '--version takes a whole number from 1 up, not "0".'],
+  ["verify a --version 1e3", '--version takes a whole number from 1 up, not "1e3".'],
+];
+
+describe("words that make no sense", () => {
+  it.each(NONSENSE)("`%s` exit with 2 and open nothing", async (line, message) => {
+    const words = line.split(" ").filter(Boolean);
+    const { out, err, exitCode, opened } = await say(store, ...words);
+    expect(err).toContain(message);
+    expect([out, exitCode, opened]).toEqual(["", 2, 0]);
+  });
+
+  it.each(NONSENSE)("`%s` are one JSON document with --json", async (line, message) => {
+    const { value, err, exitCode } = await sayJson(store, ...line.split(" ").filter(Boolean));
+    expect(value).toEqual({ error: { message: expect.stringContaining(message), code: "usage" } });
+    expect([err, exitCode]).toEqual(["", 2]);
+  });
+});
+
+describe("options", () => {
+  it.each([
+    ["before the command", ["--json", "models", "show", "none"]],
+    ["between its words", ["models", "--json", "show", "none"]],
+    ["after it", ["models", "show", "none", "--json"]],
+  ])("are read %s", async (_, words) => {
+    const { out, exitCode } = await say(store, ...words);
+    expect(JSON.parse(out)).toEqual({
+      error: { message: 'There is no model "none" in the local bucket.' },
+    });
+    expect(exitCode).toBe(1);
+  });
+
+  it("end at --, so that a model may have any name", async () => {
+    const { err, out, exitCode } = await say(store, "verify", "--", "--json");
+    expect(err).toBe('There is no model "--json" in the local bucket.\n');
+    expect([out, exitCode]).toEqual(["", 1]);
+  });
+});
+
+describe("nearest", () => {
+  it.each([
+    ["modls", "models"],
+    ["gv", "gc"],
+    ["verfiy", "verify"],
+    ["pubish", "publish"],
+    ["modelsshow", "models show"],
+    ["something", undefined],
+  ])("takes %s for %s", (typed, meant) => expect(nearest(typed, NAMES)).toBe(meant));
+
+  it("counts edits as a distance does", () => {
+    const word = fc.string({ maxLength: 8 });
+    fc.assert(
+      fc.property(word, word, word, (a, b, c) => {
+        const direct = editDistance(a, c);
+        expect(direct).toBe(editDistance(c, a));
+        expect(direct === 0).toBe(a === c);
+        expect(direct).toBeLessThanOrEqual(editDistance(a, b) + editDistance(b, c));
+        expect(direct).toBeLessThanOrEqual(Math.max(a.length, c.length));
+      }),
+    );
+  });
+});
+
+describe("table", () => {
+  it("aligns columns and leaves nothing at the end of a line", () => {
+    const rows = [
+      ["a", "bb", "c"],
+      ["aaa", "b", ""],
+    ];
+    expect(table(rows)).toBe("a    bb  c\naaa  b");
+  });
+});
