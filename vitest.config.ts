@@ -1,7 +1,22 @@
+import { readFile } from "node:fs/promises";
+import path from "node:path";
+
 import { cloudflareTest } from "@cloudflare/vitest-plugin";
 import { defineConfig } from "vitest/config";
 
 const WORKERD = "test/workerd/**/*.test.ts";
+/** Written by test/global-setup.ts. */
+const SNAPSHOTS = path.join(import.meta.dirname, ".nearside/test/snapshots");
+
+/** The binding TEST_FILES: tests inside workerd have no files, and can't take snapshots. */
+async function readTestFile({ url }: { readonly url: string }): Promise<Response> {
+  const name = path.basename(new URL(url).pathname);
+  try {
+    return new Response(await readFile(path.join(SNAPSHOTS, name)));
+  } catch {
+    return new Response(null, { status: 404 });
+  }
+}
 
 export default defineConfig({
   test: {
@@ -21,6 +36,7 @@ export default defineConfig({
           cloudflareTest({
             main: "workers/edge/index.ts",
             wrangler: { configPath: "./wrangler.toml" },
+            miniflare: { serviceBindings: { TEST_FILES: readTestFile } },
           }),
         ],
         test: {

@@ -1,9 +1,12 @@
+import type { TestProject } from "vitest/node";
+
 import { prepareRuntime } from "../src/publish/runtime.ts";
+import { storeSnapshots } from "./support/snapshot-cases.ts";
 
 const OLDEST_NODE = [22, 12] as const;
 
 /** Makes what the tests need, and refuses a Node that is too old before anything else fails obscurely. */
-export default async function setup(): Promise<void> {
+export default async function setup({ name }: TestProject): Promise<void> {
   const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
   if (major < OLDEST_NODE[0] || (major === OLDEST_NODE[0] && minor < OLDEST_NODE[1])) {
     throw new Error(
@@ -12,4 +15,5 @@ export default async function setup(): Promise<void> {
     );
   }
   await prepareRuntime();
+  if (name === "workerd") await storeSnapshots();
 }

@@ -18,3 +18,20 @@ export function withFrozenClock<T>(work: () => T): T {
     Reflect.deleteProperty(performance, "timeOrigin");
   }
 }
+
+let withoutLanguage = 0;
+
+/**
+ * Runs `work` in a process that has no language. The glue writes the user's into the memory of an instance
+ * that starts (`LANG`): two people would take different snapshots of the same model.
+ */
+export async function withNoLanguage<T>(work: () => Promise<T>): Promise<T> {
+  if (withoutLanguage++ === 0) {
+    Object.defineProperty(navigator, "language", { value: "C", configurable: true });
+  }
+  try {
+    return await work();
+  } finally {
+    if (--withoutLanguage === 0) Reflect.deleteProperty(navigator, "language");
+  }
+}

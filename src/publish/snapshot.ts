@@ -1,5 +1,8 @@
+import { createHash } from "node:crypto";
+
 import { createSession, type SessionSource } from "../runtime/create-session.ts";
 import {
+  type ExternalData,
   instantiate,
   instantiateBare,
   type OrtInstance,
@@ -10,7 +13,7 @@ import { OrtSession } from "../runtime/session.ts";
 import { encodeHeader, PAGE_BYTES, type PageRun } from "../runtime/snapshot/format.ts";
 import { PageReader } from "../runtime/snapshot/page-reader.ts";
 import type { Tensor } from "../runtime/tensor.ts";
-import { withFrozenClock } from "./frozen-clock.ts";
+import { withFrozenClock, withNoLanguage } from "./frozen-clock.ts";
 import { runtimeIdentity, runtimeModule } from "./runtime.ts";
 import { feedsOf, type Fixtures } from "./source.ts";
 
@@ -34,7 +37,7 @@ export async function takeSnapshot(
   const wasm = await runtimeModule();
   const { digest, ortVersion, startup } = await runtimeIdentity();
   const fresh = await instantiateBare(wasm, () => true, startup);
-  const instance = await instantiate(wasm, () => true);
+  const instance = await withNoLanguage(() => instantiate(wasm, () => true));
   const { session, answers } = withFrozenClock(() => {
     startEnvironment(instance);
     const created = createSession(instance, source);
@@ -47,6 +50,8 @@ export async function takeSnapshot(
   const { handles } = session;
   const header = encodeHeader({
     runtime: digest,
+    graph: sha256(source.graph),
+    ...(source.weights && { weights: sha256(wholeOf(source.weights.data)) }),
     ortVersion,
     memoryBytes: memory.length,
     handles,
@@ -63,6 +68,14 @@ export async function takeSnapshot(
   }
   await checkRestored(bytes, session, fixtures, answers);
   return { bytes, memoryBytes: memory.length };
+}
+
+function wholeOf(data: ExternalData): Uint8Array {
+  return data.subarray(0, data.byteLength);
+}
+
+function sha256(bytes: Uint8Array): string {
+  return createHash("sha256").update(bytes).digest("hex");
 }
 
 /** Restores the snapshot into another instance and compares its answers, bit for bit. */

@@ -146,7 +146,11 @@ const PUBLISH_SOURCES = [
   "src/publish/weights",
   "src/publish/quantize.ts",
   "src/publish/smooth.ts",
+  "src/publish/frozen-clock.ts",
   "src/publish/snapshot.ts",
+  "src/runtime/create-session.ts",
+  "src/runtime/ort-module.ts",
+  "src/runtime/session.ts",
   "src/runtime/snapshot/format.ts",
   "src/runtime/tensor.ts",
 ];

@@ -28,7 +28,7 @@ export interface LoaderOptions {
 export interface LoaderStats {
   readonly restored: number;
   readonly loaded: number;
-  /** By fault: `wrong_runtime`, `malformed`, `model_damaged`, … */
+  /** By fault: `wrong_runtime`, `wrong_model`, `model_damaged`, … */
   readonly fallbacks: Readonly<Record<string, number>>;
 }
 
@@ -49,17 +49,24 @@ export class ModelLoader {
 
   /** @throws NearsideError `model_damaged`, `model_unavailable`, `model_load_failed`, `out_of_memory` */
   async load(manifest: Manifest, context: LoadContext): Promise<LoadedModel> {
-    const restored = await this.#restore(manifest, context);
+    // Read and parsed once, whichever way the session comes.
+    const resources = this.#resources(manifest, context);
+    resources.catch(() => {});
+    const restored = await this.#restore(manifest, context, resources);
     if (restored !== undefined) {
       this.#restored++;
       return restored;
     }
-    const loaded = await this.#create(manifest, context);
+    const loaded = await this.#create(manifest, context, resources);
     this.#loaded++;
     return loaded;
   }
 
-  async #restore(manifest: Manifest, context: LoadContext): Promise<LoadedModel | undefined> {
+  async #restore(
+    manifest: Manifest,
+    context: LoadContext,
+    resources: Promise<unknown>,
+  ): Promise<LoadedModel | undefined> {
     const { runtime, blobs } = this.#options;
     const { snapshot } = manifest;
     if (snapshot === undefined) return undefined;
@@ -67,33 +74,37 @@ export class ModelLoader {
       this.#countFallback(manifest, "wrong_runtime", undefined);
       return undefined;
     }
+    let session: OrtSession;
     try {
-      const [session, resources] = await Promise.all([
-        restoreSession(runtime, snapshot, manifest, blobs, context),
-        this.#resources(manifest, context),
-      ]);
-      return modelOf(manifest, session, resources, "restored");
+      session = await restoreSession(runtime, snapshot, manifest, blobs, context);
     } catch (error) {
-      // Another request goes on with this load.
+      // Another request goes on with this load: there is nothing to fall back to, nor to reserve.
       if (error instanceof SupersededError) throw error;
+      context.onProgress();
       this.#countFallback(manifest, faultOf(error), error);
       return undefined;
     }
+    // Without its assets a model fails either way: that is no fault of the snapshot.
+    return modelOf(manifest, session, await resources, "restored");
   }
 
   /**
    * The plain way: starts an instance while the blobs come, then creates the session. Weights stand once
    * in JS memory until ORT has copied each range to its place.
    */
-  async #create(manifest: Manifest, context: LoadContext): Promise<LoadedModel> {
+  async #create(
+    manifest: Manifest,
+    context: LoadContext,
+    resources: Promise<unknown>,
+  ): Promise<LoadedModel> {
     const { runtime, blobs } = this.#options;
     const { graph: graphRef, weights: weightsRef } = manifest;
     await context.stage(weightsRef?.bytes ?? 0);
-    const [instance, graph, weights, resources] = await Promise.all([
+    const [instance, graph, weights, prepared] = await Promise.all([
       startOrt(runtime.wasm, context.mayGrow),
       blobs.read(graphRef, context),
       weightsRef && blobs.read(weightsRef, context),
-      this.#resources(manifest, context),
+      resources,
     ]);
     const began = context.now();
     const session = createSession(instance, {
@@ -103,7 +114,7 @@ export class ModelLoader {
     context.onPhase("create", context.now() - began);
     checkSignature(manifest, session);
     context.onProgress();
-    return modelOf(manifest, session, resources, "loaded");
+    return modelOf(manifest, session, prepared, "loaded");
   }
 
   /** What the task makes of its assets, while larger files are still on their way. */

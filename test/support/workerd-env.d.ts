@@ -3,5 +3,7 @@ declare namespace Cloudflare {
     MODELS: R2Bucket;
     CATALOG: KVNamespace;
     MODEL_BUDGET_BYTES: string;
+    /** What the set-up of the tests wrote for those inside workerd. */
+    TEST_FILES: Fetcher;
   }
 }

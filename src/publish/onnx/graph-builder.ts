@@ -1,5 +1,7 @@
 import { create } from "@bufbuild/protobuf";
 import {
+  AttributeProto_AttributeType,
+  AttributeProtoSchema,
   type GraphProto,
   GraphProtoSchema,
   ModelProtoSchema,
@@ -99,6 +101,30 @@ export class GraphBuilder {
     const name = `${opType}/${this.#graph.node.length}`;
     const optional = domain === undefined ? {} : { domain };
     this.#graph.node.push(makeNode({ name, opType, inputs, outputs, attributes, ...optional }));
+  }
+
+  /**
+   * Adds a node of control flow: `If`, `Loop` or `Scan`.
+   * @param bodies graphs by attribute; they may read every value of this graph
+   */
+  control(
+    opType: string,
+    inputs: readonly string[],
+    outputs: readonly string[],
+    bodies: Readonly<Record<string, GraphBuilder>>,
+  ): void {
+    const name = `${opType}/${this.#graph.node.length}`;
+    const node = makeNode({ name, opType, inputs, outputs });
+    for (const [attribute, body] of Object.entries(bodies)) {
+      node.attribute.push(
+        create(AttributeProtoSchema, {
+          name: attribute,
+          type: AttributeProto_AttributeType.GRAPH,
+          g: body.#graph,
+        }),
+      );
+    }
+    this.#graph.node.push(node);
   }
 
   /** @param metadata free-form properties of the model, kept in their order */

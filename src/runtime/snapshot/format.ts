@@ -4,7 +4,7 @@ import type { Pointer } from "../ort-module.ts";
  * The snapshot of a WASM instance: what its linear memory holds once a session is created and warm,
  * as far as it differs from an instance that has just started. `src/store/README.md` has it byte by byte.
  */
-export const SNAPSHOT_FORMAT = 1;
+export const SNAPSHOT_FORMAT = 2;
 
 export const PAGE_BYTES = 4096;
 
@@ -26,6 +26,9 @@ export interface SnapshotHandles {
 export interface SnapshotHeader {
   /** SHA-256, in hex, of the WASM and the glue that made the memory. */
   readonly runtime: string;
+  /** SHA-256, in hex, of the graph that the session was created from, and of its weights if it has any. */
+  readonly graph: string;
+  readonly weights?: string;
   /** Version of ONNX Runtime, for people. */
   readonly ortVersion: string;
   /** Length of the linear memory. */
@@ -39,6 +42,7 @@ export type SnapshotFault =
   | "not_a_snapshot"
   | "unknown_format"
   | "wrong_runtime"
+  | "wrong_model"
   | "malformed"
   | "wrong_length"
   | "memory_refused";
@@ -59,9 +63,15 @@ const MAGIC = Uint8Array.of(0x4e, 0x45, 0x41, 0x52, 0x53, 0x4e, 0x41, 0x50);
 const WORD = 4;
 const DIGEST_BYTES = 32;
 const VERSION_BYTES = 16;
+const NO_DIGEST = "0".repeat(2 * DIGEST_BYTES);
 /** Magic, format, length of the header. */
 export const PREFIX_BYTES = 16;
-const FIXED_BYTES = PREFIX_BYTES + DIGEST_BYTES + VERSION_BYTES + 7 * WORD;
+const RUNTIME_AT = PREFIX_BYTES;
+const GRAPH_AT = RUNTIME_AT + DIGEST_BYTES;
+const WEIGHTS_AT = GRAPH_AT + DIGEST_BYTES;
+const VERSION_AT = WEIGHTS_AT + DIGEST_BYTES;
+const WORDS_AT = VERSION_AT + VERSION_BYTES;
+const FIXED_BYTES = WORDS_AT + 7 * WORD;
 /** A header beyond this is no header: 128 MB of memory have 32,768 pages, in 16,384 runs at most. */
 const MAX_HEADER_BYTES = 1_048_576;
 const WASM_MEMORY_LIMIT_BYTES = 2 ** 32;
@@ -74,11 +84,10 @@ export function encodeHeader(header: SnapshotHeader): Uint8Array<ArrayBuffer> {
   bytes.set(MAGIC, 0);
   view.setUint32(8, SNAPSHOT_FORMAT, true);
   view.setUint32(12, bytes.length, true);
-  bytes.set(fromHex(header.runtime), PREFIX_BYTES);
-  bytes.set(
-    new TextEncoder().encode(header.ortVersion).subarray(0, VERSION_BYTES),
-    PREFIX_BYTES + DIGEST_BYTES,
-  );
+  bytes.set(fromHex(header.runtime), RUNTIME_AT);
+  bytes.set(fromHex(header.graph), GRAPH_AT);
+  bytes.set(fromHex(header.weights ?? NO_DIGEST), WEIGHTS_AT);
+  bytes.set(new TextEncoder().encode(header.ortVersion).subarray(0, VERSION_BYTES), VERSION_AT);
   const words = [
     header.memoryBytes / PAGE_BYTES,
     handles.session,
@@ -90,8 +99,7 @@ export function encodeHeader(header: SnapshotHeader): Uint8Array<ArrayBuffer> {
     ...names,
     ...runs.flatMap(({ firstPage, pages }) => [firstPage, pages]),
   ];
-  const start = PREFIX_BYTES + DIGEST_BYTES + VERSION_BYTES;
-  for (const [index, word] of words.entries()) view.setUint32(start + WORD * index, word, true);
+  for (const [index, word] of words.entries()) view.setUint32(WORDS_AT + WORD * index, word, true);
   return bytes;
 }
 
@@ -120,8 +128,7 @@ export function headerLength(prefix: Uint8Array): number {
  */
 export function parseHeader(bytes: Uint8Array): SnapshotHeader {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const versionAt = PREFIX_BYTES + DIGEST_BYTES;
-  let at = versionAt + VERSION_BYTES;
+  let at = WORDS_AT;
   const word = (): number => {
     const value = view.getUint32(at, true);
     at += WORD;
@@ -146,9 +153,13 @@ export function parseHeader(bytes: Uint8Array): SnapshotHeader {
     next = firstPage + pages;
   }
   if (next * PAGE_BYTES > memoryBytes) throw malformed("a page beyond its memory");
-  const version = bytes.subarray(versionAt, versionAt + VERSION_BYTES);
+  const digestAt = (start: number): string => toHex(bytes.subarray(start, start + DIGEST_BYTES));
+  const weights = digestAt(WEIGHTS_AT);
+  const version = bytes.subarray(VERSION_AT, WORDS_AT);
   return {
-    runtime: toHex(bytes.subarray(PREFIX_BYTES, versionAt)),
+    runtime: digestAt(RUNTIME_AT),
+    graph: digestAt(GRAPH_AT),
+    ...(weights !== NO_DIGEST && { weights }),
     ortVersion: new TextDecoder().decode(version).replace(/\0+$/, ""),
     memoryBytes,
     handles: { session, runOptions, table, inputNames, outputNames },

@@ -67,8 +67,9 @@ export class PageReader {
       whole.set(this.#head);
       this.#head = whole;
     }
-    this.#header = parseHeader(this.#head);
-    this.#memory = this.#open(this.#header);
+    const header = parseHeader(this.#head);
+    this.#memory = this.#open(header);
+    this.#header = header;
     return rest;
   }
 }

@@ -19,8 +19,10 @@ export interface Runtime {
   readonly startup: Startup;
 }
 
-/** What a restored session must take and give. */
-export interface Signature {
+/** The model that a restored session must be. */
+export interface SnapshotModel {
+  readonly graph: BlobRef;
+  readonly weights?: BlobRef | undefined;
   readonly inputs: readonly TensorSpec[];
   readonly outputs: readonly TensorSpec[];
 }
@@ -42,7 +44,7 @@ export interface RestoreContext extends BlobContext {
 export async function restoreSession(
   runtime: Runtime,
   ref: BlobRef,
-  signature: Signature,
+  model: SnapshotModel,
   blobs: BlobStore,
   context: RestoreContext,
 ): Promise<OrtSession> {
@@ -57,7 +59,7 @@ export async function restoreSession(
         instantiateBare(runtime.wasm, context.mayGrow, runtime.startup));
       starting = undefined;
       instance = started;
-      reader = new PageReader((header) => openMemory(started, header, runtime));
+      reader = new PageReader((header) => openMemory(started, header, runtime, model));
     },
     write(chunk) {
       const began = context.now();
@@ -68,22 +70,29 @@ export async function restoreSession(
   // The module starts while the first bytes are on their way.
   const began = context.now();
   starting = instantiateBare(runtime.wasm, context.mayGrow, runtime.startup);
+  // Awaited when the stream begins, which it may never do.
+  starting.catch(() => {});
   context.onPhase("start", context.now() - began);
   await streaming;
   context.onPhase("copy", copyMs);
   if (instance === undefined || reader === undefined) throw new Error("Nothing was streamed.");
   const { handles } = reader.end();
-  checkNames(instance, handles, signature);
-  return new OrtSession(instance, { ...handles, ...signature });
+  const { inputs, outputs } = model;
+  checkNames(instance, handles, model);
+  return new OrtSession(instance, { ...handles, inputs, outputs });
 }
 
 function openMemory(
   { memory }: OrtInstance,
-  { runtime, memoryBytes }: SnapshotHeader,
+  { runtime, graph, weights, memoryBytes }: SnapshotHeader,
   { digest }: Runtime,
+  model: SnapshotModel,
 ): Uint8Array {
   if (runtime !== digest) {
     throw new SnapshotError("wrong_runtime", "The snapshot was made by another runtime.");
+  }
+  if (graph !== model.graph.digest || weights !== model.weights?.digest) {
+    throw new SnapshotError("wrong_model", "The snapshot is of another model.");
   }
   const more = memoryBytes - memory.buffer.byteLength;
   try {
@@ -98,7 +107,7 @@ function openMemory(
 function checkNames(
   { module }: OrtInstance,
   { inputNames, outputNames }: SnapshotHandles,
-  { inputs, outputs }: Signature,
+  { inputs, outputs }: SnapshotModel,
 ): void {
   const held = [...inputNames, ...outputNames].map((pointer) => module.UTF8ToString(pointer));
   const wanted = [...inputs, ...outputs].map(({ name }) => name);
@@ -106,5 +115,5 @@ function checkNames(
     inputNames.length === inputs.length &&
     held.length === wanted.length &&
     held.every((name, index) => name === wanted[index]);
-  if (!isSame) throw new SnapshotError("malformed", "The snapshot is of another model.");
+  if (!isSame) throw new SnapshotError("wrong_model", "The snapshot has other inputs or outputs.");
 }
