@@ -136,17 +136,22 @@ export type Linker = (imports: WebAssembly.Imports) => WebAssembly.Exports;
 /**
  * An instance for a snapshot: without the constructors, whose code V8 would compile for this once (4 ms of
  * 9 in a fresh isolate). Its memory must be restored before anything is called.
+ *
+ * @param memoryBytes the length that the snapshot's memory has, so that it need not grow later: V8 collects
+ * garbage when it does (4 ms for MiniLM, while the bytes wait). If `mayGrow` refuses, it starts small.
  */
 export function instantiateBare(
   wasm: WebAssembly.Module,
   mayGrow: GrowthGate,
   { constructors, mainThread }: Startup,
+  memoryBytes = INITIAL_HEAP_BYTES,
 ): Promise<OrtInstance> {
-  return instantiate(wasm, mayGrow, (imports) => {
+  const link: Linker = (imports) => {
     const { exports } = new WebAssembly.Instance(wasm, imports);
     const start = imports["a"]?.[mainThread.import] as (argument: number) => void;
     return { ...exports, [constructors]: () => start(mainThread.argument) };
-  });
+  };
+  return instantiate(wasm, mayGrow, link, memoryBytes);
 }
 
 /**
@@ -161,6 +166,7 @@ export function instantiate(
   wasm: WebAssembly.Module,
   mayGrow: GrowthGate,
   link: Linker = (imports) => new WebAssembly.Instance(wasm, imports).exports,
+  memoryBytes = INITIAL_HEAP_BYTES,
 ): Promise<OrtInstance> {
   const globals = globalThis as { process?: unknown };
   const { process } = globals;
@@ -173,7 +179,9 @@ export function instantiate(
     globals.process = undefined;
     Object.assign(Atomics, { waitAsync: undefined });
     WebAssembly.Memory = function UnsharedMemory(limits: { initial: number; maximum: number }) {
-      memory = gated(new Memory({ initial: limits.initial, maximum: limits.maximum }), mayGrow);
+      const isLarger = memoryBytes > limits.initial * WASM_PAGE_BYTES && mayGrow(memoryBytes);
+      const initial = isLarger ? Math.ceil(memoryBytes / WASM_PAGE_BYTES) : limits.initial;
+      memory = gated(new Memory({ initial, maximum: limits.maximum }), mayGrow);
       return memory;
     } as unknown as typeof WebAssembly.Memory;
     starting = createOrtModule({

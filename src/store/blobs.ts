@@ -42,7 +42,7 @@ export interface BlobStats {
 const STALL_MS = 10_000;
 
 /** Large enough that the number of reads costs nothing, small beside what a model takes. */
-const CHUNK_BYTES = 1_048_576;
+export const CHUNK_BYTES = 1_048_576;
 
 /** Blobs never change, so a data centre may keep one for as long as it likes. */
 const CACHE_CONTROL = "public, max-age=31536000, immutable";
@@ -212,7 +212,7 @@ async function readChunk(chunks: ChunkReader, stallMs: number): Promise<Uint8Arr
 }
 
 /** A chunk is good until the next one is asked for. */
-interface ChunkReader {
+export interface ChunkReader {
   /** @returns undefined at the end */
   read(): Promise<Uint8Array | undefined>;
   cancel(): Promise<void>;
@@ -222,7 +222,7 @@ interface ChunkReader {
  * Reads a body in large chunks. R2 and the cache hand out 4 KiB at a time to a plain reader: 28.7 MB then
  * take 125 ms with their digest, in chunks of 1 MiB 24 ms (medians, local workerd).
  */
-function chunkReader(body: ReadableStream<Uint8Array>, chunkBytes: number): ChunkReader {
+export function chunkReader(body: ReadableStream<Uint8Array>, chunkBytes: number): ChunkReader {
   const bytes = byteReader(body);
   if (bytes === undefined) {
     const reader = body.getReader();

@@ -25,6 +25,7 @@ export interface SnapshotModel {
   readonly weights?: BlobRef | undefined;
   readonly inputs: readonly TensorSpec[];
   readonly outputs: readonly TensorSpec[];
+  readonly memory: { readonly heapBytes: number };
 }
 
 export interface RestoreContext extends BlobContext {
@@ -48,6 +49,8 @@ export async function restoreSession(
   blobs: BlobStore,
   context: RestoreContext,
 ): Promise<OrtSession> {
+  const start = (): Promise<OrtInstance> =>
+    instantiateBare(runtime.wasm, context.mayGrow, runtime.startup, model.memory.heapBytes);
   let instance: OrtInstance | undefined;
   let reader: PageReader | undefined;
   let starting: Promise<OrtInstance> | undefined;
@@ -55,8 +58,7 @@ export async function restoreSession(
   const streaming = blobs.stream(ref, context, {
     // A read that is repeated begins with an instance that has seen no damaged byte.
     async begin() {
-      const started = await (starting ??
-        instantiateBare(runtime.wasm, context.mayGrow, runtime.startup));
+      const started = await (starting ?? start());
       starting = undefined;
       instance = started;
       reader = new PageReader((header) => openMemory(started, header, runtime, model));
@@ -69,7 +71,7 @@ export async function restoreSession(
   });
   // The module starts while the first bytes are on their way.
   const began = context.now();
-  starting = instantiateBare(runtime.wasm, context.mayGrow, runtime.startup);
+  starting = start();
   // Awaited when the stream begins, which it may never do.
   starting.catch(() => {});
   context.onPhase("start", context.now() - began);
