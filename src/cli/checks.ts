@@ -7,6 +7,11 @@ export async function test(words: readonly string[]): Promise<number> {
   return checked === 0 ? tested : checked;
 }
 
+/** `npm run coverage`: all tests with coverage; with arguments for vitest, only those that they choose. */
+export async function coverage(words: readonly string[]): Promise<number> {
+  return run("vitest", ["run", "--coverage", ...words]);
+}
+
 /** `npm run check`: types, lint, format. */
 export async function check(): Promise<number> {
   const steps = [

@@ -5,6 +5,7 @@ const COMMANDS: Readonly<Record<string, (words: readonly string[]) => Promise<nu
   dev: async (words) => (await import("./dev.ts")).dev(words),
   demo: async (words) => (await import("./demo.ts")).demo(words),
   test: async (words) => (await import("./checks.ts")).test(words),
+  coverage: async (words) => (await import("./checks.ts")).coverage(words),
   check: async () => (await import("./checks.ts")).check(),
   format: async () => (await import("./checks.ts")).format(),
   fixtures: async (words) => (await import("./fixtures.ts")).fixtures(words),
