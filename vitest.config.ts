@@ -48,6 +48,6 @@ export default defineConfig({
         },
       },
     ],
-    coverage: { provider: "istanbul", include: ["src/**", "workers/**"] },
+    coverage: { provider: "istanbul", include: ["src/**/*.ts", "workers/**/*.ts"] },
   },
 });
