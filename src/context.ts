@@ -1,4 +1,5 @@
 import type { CatalogReader } from "./catalog/reader.ts";
+import type { FlagProviders } from "./routing/flag-providers.ts";
 import type { ModelHost } from "./runtime/host.ts";
 import type { LoadedModel, ModelLoader } from "./runtime/load-model.ts";
 import type { Log } from "./telemetry/log.ts";
@@ -9,12 +10,16 @@ export interface Isolate {
   readonly catalog: CatalogReader;
   readonly host: ModelHost<LoadedModel>;
   readonly loader: ModelLoader;
+  readonly flags: FlagProviders;
+  readonly adminToken: string | undefined;
 }
 
 /** What one request carries through the pipeline. Nothing of it outlives the request. */
 export interface Context {
   readonly isolate: Isolate;
   readonly requestId: string;
+  /** The secret of whoever may override flags; nobody may when it is not set. */
+  readonly adminToken: string | undefined;
   readonly timing: Timing;
   readonly log: Log;
   /** Milliseconds since the epoch. */

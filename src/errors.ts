@@ -18,6 +18,9 @@ export const ERROR_CODES = [
   // what the caller asked for
   "route_not_found",
   "method_not_allowed",
+  "override_forbidden",
+  "model_off",
+  "version_off",
   "model_not_found",
   "version_not_found",
   // what we could not do

@@ -10,6 +10,31 @@ export const STABLE = "stable";
 
 const VersionKey = v.pipe(v.string(), v.regex(/^[1-9][0-9]{0,14}$/));
 
+/**
+ * A flag of flagd (https://flagd.dev/reference/flag-definitions/), for the model of its name: which variant a
+ * request gets. What the variants are is checked where flags are written; the edge falls back to `stable`.
+ */
+export const Flag = v.looseObject({
+  state: v.picklist(["ENABLED", "DISABLED"]),
+  variants: v.record(v.string(), v.unknown()),
+  defaultVariant: v.optional(v.string()),
+  targeting: v.optional(v.record(v.string(), v.unknown())),
+});
+export type Flag = v.InferOutput<typeof Flag>;
+
+/** Flags by model, and the rules that they share by `$ref`. */
+export const FlagSet = v.object({
+  flags: v.record(ModelName, Flag),
+  $evaluators: v.optional(v.record(v.string(), v.unknown())),
+});
+export type FlagSet = v.InferOutput<typeof FlagSet>;
+
+/** Switched off at once, whatever flags and labels say. */
+const Off = v.object({
+  off: v.optional(v.boolean()),
+  offVersions: v.optional(v.array(ModelVersion)),
+});
+
 /** `catalog.json` in the bucket: the source of truth, replaced only if its etag still matches. */
 export const CatalogSource = v.object({
   schema: v.literal(1),
@@ -17,8 +42,13 @@ export const CatalogSource = v.object({
   number: v.pipe(v.number(), v.safeInteger(), v.minValue(0)),
   models: v.record(
     ModelName,
-    v.object({ versions: v.array(ModelVersion), labels: v.record(Label, ModelVersion) }),
+    v.object({
+      versions: v.array(ModelVersion),
+      labels: v.record(Label, ModelVersion),
+      ...Off.entries,
+    }),
   ),
+  flags: v.optional(FlagSet),
 });
 export type CatalogSource = v.InferOutput<typeof CatalogSource>;
 
@@ -31,8 +61,10 @@ export const Catalog = v.object({
     v.object({
       versions: v.record(VersionKey, Manifest),
       labels: v.record(Label, ModelVersion),
+      ...Off.entries,
     }),
   ),
+  flags: v.optional(FlagSet),
 });
 export type Catalog = v.InferOutput<typeof Catalog>;
 export type CatalogModel = Catalog["models"][string];
@@ -50,7 +82,7 @@ export function compileCatalog(
   manifestOf: (model: string, version: number) => Manifest,
 ): Catalog {
   const models: Catalog["models"] = {};
-  for (const [name, { versions, labels }] of Object.entries(source.models)) {
+  for (const [name, { versions, labels, ...off }] of Object.entries(source.models)) {
     const manifests: Record<string, Manifest> = {};
     for (const version of versions) {
       const manifest = manifestOf(name, version);
@@ -68,9 +100,10 @@ export function compileCatalog(
         );
       }
     }
-    models[name] = { versions: manifests, labels };
+    models[name] = { versions: manifests, labels, ...off };
   }
-  return v.parse(Catalog, { schema: 1, number: source.number, models });
+  const { number, flags } = source;
+  return v.parse(Catalog, { schema: 1, number, models, ...(flags && { flags }) });
 }
 
 /** The catalog with one more version in it, labelled `stable` when the model has no stable version or `label` says so. */
@@ -79,7 +112,7 @@ export function withVersion(
   manifest: Manifest,
   label?: string,
 ): CatalogSource {
-  const { versions, labels } = source.models[manifest.name] ?? { versions: [], labels: {} };
+  const { versions, labels, ...off } = source.models[manifest.name] ?? { versions: [], labels: {} };
   const moved = label ?? (labels[STABLE] === undefined ? STABLE : undefined);
   return {
     ...source,
@@ -89,6 +122,7 @@ export function withVersion(
       [manifest.name]: {
         versions: [...new Set([...versions, manifest.version])].sort((a, b) => a - b),
         labels: moved === undefined ? labels : { ...labels, [moved]: manifest.version },
+        ...off,
       },
     },
   };

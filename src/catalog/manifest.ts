@@ -78,8 +78,10 @@ const Comparison = v.object({
   cosine: v.number(),
   /** Largest difference of any element: absolute up to 1, relative beyond. */
   largestDifference: v.number(),
-  /** Share of rows whose largest element is the same, and of equal elements of other outputs. */
+  /** Share of rows of float outputs whose largest element stands in the same place. */
   classAgreement: v.number(),
+  /** Share of equal elements of outputs that are no floats. */
+  equality: v.number(),
 });
 export type Comparison = v.InferOutput<typeof Comparison>;
 
@@ -89,6 +91,7 @@ export const Thresholds = v.partial(
     cosine: v.pipe(v.number(), v.maxValue(1)),
     largestDifference: v.pipe(v.number(), v.minValue(0)),
     classAgreement: v.pipe(v.number(), v.minValue(0), v.maxValue(1)),
+    equality: v.pipe(v.number(), v.minValue(0), v.maxValue(1)),
   }),
 );
 export type Thresholds = v.InferOutput<typeof Thresholds>;

@@ -15,8 +15,9 @@ export const STALE_MS = 60_000;
 /** KV's own cache in the data centre; 30 s is its minimum. */
 const KV_CACHE_SECONDS = 30;
 
-/** A read of KV that takes longer counts as failed. */
+/** A read of KV that takes longer counts as failed: less where an old copy can answer instead. */
 const READ_TIMEOUT_MS = 5_000;
+const RENEWAL_TIMEOUT_MS = 500;
 
 /** The part of a KV namespace that the reader needs. */
 export interface CatalogNamespace {
@@ -84,10 +85,11 @@ export class CatalogReader {
   async #read(context: ReadContext): Promise<void> {
     this.#triedAt = context.now();
     this.#reads++;
+    const timeoutMs = this.#catalog === undefined ? READ_TIMEOUT_MS : RENEWAL_TIMEOUT_MS;
     let timer: ReturnType<typeof setTimeout> | undefined;
     try {
       const timeout = new Promise<never>((_, reject) => {
-        timer = setTimeout(() => reject(new Error("KV did not answer in time.")), READ_TIMEOUT_MS);
+        timer = setTimeout(() => reject(new Error("KV did not answer in time.")), timeoutMs);
       });
       const read = this.#namespace.get(CATALOG_KV_KEY, {
         type: "text",

@@ -1,6 +1,7 @@
 import path from "node:path";
 
 import { startBridge } from "./bridge/server.ts";
+import { freePort } from "./local-stack.ts";
 import { curlLine, modelFolders, readExample, send } from "./examples.ts";
 import { parseOptions, parsePort } from "./options.ts";
 import { serve } from "./serve.ts";
@@ -26,6 +27,8 @@ export async function dev(words: readonly string[]): Promise<number> {
     USAGE,
   );
   const edgePort = parsePort(options["edge-port"]);
+  // Before anything is wiped or waited for.
+  await freePort(edgePort);
   const stateFolder = stateFolderInUse();
   const lock = await lockState(stateFolder, START_COMMAND, LOCK_WAIT_MS);
   try {

@@ -2,8 +2,18 @@
  * CORS for browser clients (https://fetch.spec.whatwg.org/#http-cors-protocol): any origin, because
  * what authorises a request is its key and never a cookie.
  */
-const EXPOSED =
-  "nearside-model, nearside-version, nearside-start, server-timing, x-request-id, retry-after";
+const EXPOSED = [
+  "nearside-model",
+  "nearside-version",
+  "nearside-start",
+  "nearside-catalog",
+  "nearside-reason",
+  "nearside-flag",
+  "nearside-variant",
+  "server-timing",
+  "x-request-id",
+  "retry-after",
+].join(", ");
 
 /** Seconds a browser may keep the answer to a preflight: the most that Chromium honours. */
 const PREFLIGHT_SECONDS = 7200;

@@ -1,5 +1,6 @@
 import type { Manifest } from "../catalog/manifest.ts";
 import type { Context } from "../context.ts";
+import { callerOf } from "../routing/caller.ts";
 import { type Target, chooseVersion } from "../routing/choose.ts";
 import type { Start } from "../runtime/host.ts";
 import type { LoadedModel } from "../runtime/load-model.ts";
@@ -16,11 +17,15 @@ export interface Exchange<Input, Output> {
 export async function answer<Input, Output>(
   context: Context,
   target: Target,
+  request: Request,
   exchange: Exchange<Input, Output>,
 ): Promise<Response> {
   const { isolate, timing } = context;
   const catalog = await timing.measure("catalog", () => isolate.catalog.get(context));
-  const manifest = chooseVersion(catalog, target);
+  const caller = callerOf(request, { model: target.model, ...context });
+  const choice = await chooseVersion(catalog, target, caller, isolate.flags.of(catalog));
+  if (choice.fault !== undefined) isolate.flags.countFallback(choice.fault);
+  const { manifest } = choice;
   const input = await timing.measure("decode", () => exchange.decode(manifest));
 
   const asked = context.now();
@@ -35,5 +40,9 @@ export async function answer<Input, Output>(
   response.headers.set("nearside-model", manifest.name);
   response.headers.set("nearside-version", String(manifest.version));
   response.headers.set("nearside-start", start);
+  response.headers.set("nearside-catalog", String(catalog.number));
+  response.headers.set("nearside-reason", choice.reason);
+  if (choice.flag !== undefined) response.headers.set("nearside-flag", choice.flag);
+  if (choice.variant !== undefined) response.headers.set("nearside-variant", choice.variant);
   return response;
 }

@@ -12,7 +12,7 @@ import { answer } from "./pipeline.ts";
  * type that the task takes, with parameters in the query.
  */
 export function postPredict(context: Context, target: Target, request: Request): Promise<Response> {
-  return answer(context, target, {
+  return answer(context, target, request, {
     async decode(manifest) {
       const task = taskOf(manifest);
       return { task, input: task.decode(await readTaskRequest(request, task, manifest)) };

@@ -73,7 +73,17 @@ export async function route(request: Request, context: Context): Promise<Respons
 }
 
 function target({ params }: IRequest): Target {
-  return { model: params["model"] ?? "", version: params["version"] };
+  const { model = "", version } = params;
+  return { model: decoded(model), version: version === undefined ? undefined : decoded(version) };
+}
+
+/** What is no percent-encoding stays as it is, and names nothing. */
+function decoded(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
 }
 
 /** @throws NearsideError `route_not_found` when no method leads anywhere */

@@ -13,6 +13,7 @@ import { OrtSession } from "../runtime/session.ts";
 import { encodeHeader, PAGE_BYTES, type PageRun } from "../runtime/snapshot/format.ts";
 import { PageReader } from "../runtime/snapshot/page-reader.ts";
 import type { Tensor } from "../runtime/tensor.ts";
+import { PublishError } from "./error.ts";
 import { withFrozenClock, withNoLanguage } from "./frozen-clock.ts";
 import { runtimeIdentity, runtimeModule } from "./runtime.ts";
 import { feedsOf, type Fixtures } from "./source.ts";
@@ -98,8 +99,9 @@ async function checkRestored(
     const seen = restored.run(feedsOf(one));
     for (const [name, tensor] of Object.entries(answers[index] ?? {})) {
       if (sameBits(tensor, seen[name])) continue;
-      throw new Error(
-        `An instance restored from the snapshot answers "${one.name}" with another ${name}; the snapshot is not kept.`,
+      throw new PublishError(
+        "unsupported_model",
+        `A restored instance answers "${one.name}" with another "${name}" than the first. Models that draw random numbers can't be published.`,
       );
     }
   }

@@ -7,6 +7,7 @@ import * as v from "valibot";
 
 import { ModelSource, TensorSpec } from "../catalog/manifest.ts";
 import { arrayOf, elementCount, type Tensor } from "../runtime/tensor.ts";
+import { PublishError } from "./error.ts";
 import { ROOT } from "./workspace.ts";
 
 /** What `build()` of `models/<name>/build.ts` makes. */
@@ -65,18 +66,37 @@ export const Fixtures = v.strictObject({
 export type Fixtures = v.InferOutput<typeof Fixtures>;
 
 export async function readFixtures(folder: string): Promise<Fixtures> {
-  return v.parse(Fixtures, await readJson(path.join(folder, "fixtures.json")));
+  return parseFile(Fixtures, path.join(folder, "fixtures.json"));
 }
 
 export async function readModelSource(folder: string): Promise<ModelSource> {
-  return v.parse(ModelSource, await readJson(path.join(folder, "model.json")));
+  return parseFile(ModelSource, path.join(folder, "model.json"));
+}
+
+/** @throws PublishError with the file and the field that is wrong */
+async function parseFile<S extends v.GenericSchema>(
+  schema: S,
+  file: string,
+): Promise<v.InferOutput<S>> {
+  const { success, output, issues } = v.safeParse(schema, await readJson(file));
+  if (success) return output;
+  const [issue] = issues;
+  const field = v.getDotPath(issue);
+  throw new PublishError(
+    "no_model",
+    `${path.relative(process.cwd(), file)}${field === null ? "" : `, "${field}"`}: ${issue.message}`,
+  );
 }
 
 async function readJson(file: string): Promise<unknown> {
   try {
     return JSON.parse(await readFile(file, "utf8"));
   } catch (cause) {
-    throw new Error(`${path.relative(ROOT, file)} can't be read as JSON.`, { cause });
+    throw new PublishError(
+      "no_model",
+      `${path.relative(process.cwd(), file)} can't be read as JSON: ${(cause as Error).message}`,
+      { cause },
+    );
   }
 }
 

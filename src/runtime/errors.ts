@@ -10,7 +10,13 @@ export class OrtError extends NearsideError {
   readonly ortCode: number;
 
   constructor(code: ErrorCode, ortCode: number, words: string) {
-    super(OUT_OF_MEMORY.test(words) ? "out_of_memory" : code, withoutSourcePlaces(words));
+    const isOutOfMemory = OUT_OF_MEMORY.test(words);
+    super(
+      isOutOfMemory ? "out_of_memory" : code,
+      isOutOfMemory
+        ? "This input needs more memory than the model's instance may use; send less of it at once."
+        : forTheCaller(words),
+    );
     this.ortCode = ortCode;
   }
 }
@@ -28,9 +34,13 @@ export class TrapError extends NearsideError {
 
 const OUT_OF_MEMORY = /bad_alloc|BFCArena|[Ff]ailed to allocate memory/;
 
-/** ORT prefixes messages with `/onnxruntime_src/…/file.cc:123 function signature`: no caller's business. */
-function withoutSourcePlaces(words: string): string {
+/**
+ * ORT prefixes messages with `/onnxruntime_src/…/file.cc:123 function signature`, and wraps those of a node in
+ * those of the nodes around it, by their names: no caller's business.
+ */
+function forTheCaller(words: string): string {
   return words
+    .replace(/^.*Status Message: /s, "")
     .replace(/\S*\/[\w/.-]+\.(?:cc|h|cpp|hpp):\d+ [^\n]*?\) ?(?:const )?(?:\[[^\]]*\] )?/g, "")
     .replace(/\s+/g, " ")
     .trim();

@@ -119,7 +119,11 @@ export class ModelHost<M extends HostedModel> {
 
   constructor(options: HostOptions<M>) {
     this.#options = options;
-    this.#budget = new MemoryBudget(options.budgetBytes, () => this.#evictOldest());
+    this.#budget = new MemoryBudget(
+      options.budgetBytes,
+      () => this.#evictOldest(),
+      () => this.#idleBytes(),
+    );
   }
 
   /**
@@ -305,6 +309,14 @@ export class ModelHost<M extends HostedModel> {
       return true;
     }
     return false;
+  }
+
+  #idleBytes(): number {
+    let bytes = 0;
+    for (const entry of this.#entries.values()) {
+      if (this.#isIdle(entry)) bytes += entry.holding.bytes;
+    }
+    return bytes;
   }
 
   #isIdle({ model, users, waiters, loadedAt }: Entry<M>): boolean {

@@ -25,16 +25,19 @@ const WAIT_SLICE_MS = 1_000;
 export class MemoryBudget {
   readonly limit: number;
   readonly #evict: () => boolean;
+  readonly #idleBytes: () => number;
   #held = 0;
   #waiting = new Set<() => void>();
 
   /**
    * @param limit bytes
    * @param evict frees one idle holding; false when there is none
+   * @param idleBytes what evicting all idle holdings would free
    */
-  constructor(limit: number, evict: () => boolean) {
+  constructor(limit: number, evict: () => boolean, idleBytes: () => number) {
     this.limit = limit;
     this.#evict = evict;
+    this.#idleBytes = idleBytes;
   }
 
   get held(): number {
@@ -91,6 +94,8 @@ export class MemoryBudget {
 
   #makeRoom(more: number): boolean {
     if (more <= 0) return true;
+    // What can't fit in any case makes nobody leave.
+    if (this.#held - this.#idleBytes() + more > this.limit) return false;
     while (this.#held + more > this.limit) {
       if (!this.#evict()) return false;
     }

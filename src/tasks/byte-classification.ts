@@ -1,5 +1,5 @@
 import { NearsideError } from "../errors.ts";
-import { checkBatch, textField, textInputs } from "./inputs.ts";
+import { checkBatch, checkCharset, textField, textInputs } from "./inputs.ts";
 import { output, rankLabels } from "./outputs.ts";
 import { numberParameter } from "./parameters.ts";
 import type { ManifestOf, Task } from "./task.ts";
@@ -36,6 +36,7 @@ export const byteClassification: Task<"byte-classification", BytesInput, null> =
     });
     if (request.kind === "raw") {
       checkBatch(1, manifest.limits.maxBatch);
+      if (request.mediaType.startsWith("text/")) checkCharset(request.mediaParameters);
       checkLength(rawLength(request.bytes, manifest), manifest, "inputs");
       return { items: [modelBytes(request.bytes, manifest.task.maxBytes)], single: true, topK };
     }

@@ -1,5 +1,5 @@
 import { NearsideError } from "../errors.ts";
-import { checkBatch, rawText, textField, textInputs, type Texts } from "./inputs.ts";
+import { checkBatch, checkCharset, rawText, textField, textInputs, type Texts } from "./inputs.ts";
 import { output } from "./outputs.ts";
 import { booleanParameter, invalidParameter, type Parameters } from "./parameters.ts";
 import type { ManifestOf, Task, TaskRequest, TaskResult, TensorRunner } from "./task.ts";
@@ -13,6 +13,12 @@ const MAX_TEXT_CHARACTERS = 65_536;
  * takes 45 MB at 256 tokens, 54 at 512, 80 at 1024, where 64 texts of 16 tokens gain 10 % (measured).
  */
 const MAX_RUN_TOKENS = 256;
+
+/**
+ * Tokens of one request, padding not counted. WASM computes without a pause: 4,096 tokens take MiniLM some
+ * two seconds (measured), in which the isolate answers nobody else.
+ */
+const MAX_REQUEST_TOKENS = 4_096;
 
 export interface EmbeddingInput extends Texts {
   /** Cut texts that are too long; otherwise refuse them. */
@@ -58,6 +64,13 @@ export const embedding: Task<"embedding", EmbeddingInput, TextTokenizer> = {
       tokens += ids.length;
       return { index, ids };
     });
+    if (tokens > MAX_REQUEST_TOKENS) {
+      throw new NearsideError(
+        "batch_too_large",
+        `The texts have ${tokens} tokens together; one request may have ${MAX_REQUEST_TOKENS}. Send them in several.`,
+        { field: "inputs" },
+      );
+    }
     const embeddings = Array.from<number[]>({ length: rows.length });
     for (const batch of microBatches(rows)) {
       const vectors = embed(session, batch, dimensions, tokenizer.padId);
@@ -74,12 +87,7 @@ export const embedding: Task<"embedding", EmbeddingInput, TextTokenizer> = {
 
 function decodeTexts(request: TaskRequest, { limits }: ManifestOf<"embedding">): Texts {
   if (request.kind === "json") return textInputs(request.inputs, limits.maxBatch);
-  const charset = request.mediaParameters["charset"]?.toLowerCase() ?? "utf-8";
-  if (charset !== "utf-8" && charset !== "utf8" && charset !== "us-ascii") {
-    throw new NearsideError("unsupported_media_type", "Text must be UTF-8.", {
-      field: "content-type",
-    });
-  }
+  checkCharset(request.mediaParameters);
   checkBatch(1, limits.maxBatch);
   return { texts: [rawText(request.bytes)], single: true };
 }

@@ -48,6 +48,15 @@ export function invalidInput(field: string, problem: string): NearsideError {
   return new NearsideError("invalid_input", `"${field}" ${problem}.`, { field });
 }
 
+/** @throws NearsideError `unsupported_media_type` when a text is declared to be anything but UTF-8 */
+export function checkCharset(mediaParameters: Readonly<Record<string, string>>): void {
+  const charset = mediaParameters["charset"]?.toLowerCase() ?? "utf-8";
+  if (charset === "utf-8" || charset === "utf8" || charset === "us-ascii") return;
+  throw new NearsideError("unsupported_media_type", "Text must be UTF-8.", {
+    field: "content-type",
+  });
+}
+
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false });
 
 /** @throws NearsideError `invalid_input` when the bytes are not UTF-8 */

@@ -13,6 +13,8 @@ const KINDS: readonly Kind[] = ["plain", "restored"];
 interface Side {
   /** Start of the module, while the bytes are on their way: in none of the others. */
   readonly startMs: Figure;
+  /** SHA-256 of what was fetched, which only Nearside checks; in none of the others but the first answer. */
+  readonly digestMs: Figure;
   readonly loadMs: Figure;
   readonly firstRunMs: Figure;
   readonly firstAnswerMs: Figure;
@@ -60,6 +62,7 @@ export async function cold(
     const figure = (name: string): Figure => figureOf(all[name] ?? []);
     return {
       startMs: figure("startMs"),
+      digestMs: figure("digestMs"),
       loadMs: figure("loadMs"),
       firstRunMs: figure("firstRunMs"),
       firstAnswerMs: figure("firstAnswerMs"),

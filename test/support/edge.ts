@@ -22,6 +22,7 @@ export function edgeOf(overrides: Partial<Env> = {}) {
     MODELS: counted("MODELS", overrides.MODELS ?? env.MODELS),
     CATALOG: counted("CATALOG", overrides.CATALOG ?? env.CATALOG),
     MODEL_BUDGET_BYTES: overrides.MODEL_BUDGET_BYTES ?? env.MODEL_BUDGET_BYTES,
+    ...(overrides.ADMIN_TOKEN !== undefined && { ADMIN_TOKEN: overrides.ADMIN_TOKEN }),
   };
   const isolate = createIsolate(bindings);
   /** Sends a request and waits for what the edge does after its answer. */

@@ -4,6 +4,7 @@ import { CatalogReader } from "../../src/catalog/reader.ts";
 import type { Context, Isolate } from "../../src/context.ts";
 import { requestId } from "../../src/protocol/request-id.ts";
 import { route } from "../../src/protocol/router.ts";
+import { FlagProviders } from "../../src/routing/flag-providers.ts";
 import { ModelHost } from "../../src/runtime/host.ts";
 import { ModelLoader } from "../../src/runtime/load-model.ts";
 import { BlobStore } from "../../src/store/blobs.ts";
@@ -31,6 +32,7 @@ export function handle(
   const context: Context = {
     isolate: kept,
     requestId: requestId(request),
+    adminToken: kept.adminToken,
     timing: new Timing(() => performance.now()),
     log: consoleLog,
     now: () => Date.now(),
@@ -57,5 +59,7 @@ export function createIsolate(env: Env): Isolate {
       load: (manifest, context) => loader.load(manifest, context),
     }),
     loader,
+    flags: new FlagProviders((cause) => consoleLog.error("flag_failed", cause)),
+    adminToken: env.ADMIN_TOKEN,
   };
 }

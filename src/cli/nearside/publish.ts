@@ -3,6 +3,7 @@ import type { GateReport } from "../../catalog/manifest.ts";
 import { size } from "../../publish/size.ts";
 import { bundleWorkers, startLocalStack } from "../local-stack.ts";
 import type { Command, CommandContext, CommandResult } from "./command.ts";
+import { wholeNumber } from "./parse.ts";
 import { UsageError } from "./usage-error.ts";
 
 /** `nearside publish` */
@@ -54,11 +55,8 @@ function quantizeOption({ options }: CommandContext) {
   throw new UsageError(`--quantize takes int8 or none, not ${String(quantize)}.`);
 }
 
-function versionOption({ options }: CommandContext) {
-  if (options["version"] === undefined) return {};
-  const version = Number(options["version"]);
-  if (Number.isSafeInteger(version) && version >= 1) return { version };
-  throw new UsageError("--version takes a whole number, 1 or more.");
+function versionOption({ options: { version } }: CommandContext) {
+  return typeof version === "string" ? { version: wholeNumber("version", version, 1) } : {};
 }
 
 function resultOf({ manifest, report }: Gated, where: string): CommandResult {
@@ -92,6 +90,7 @@ export function describeReport(report: GateReport): string {
     `  lowest cosine        ${held(comparison.cosine, thresholds.cosine)}`,
     `  largest difference   ${held(comparison.largestDifference, thresholds.largestDifference)}`,
     `  class agreement      ${held(comparison.classAgreement, thresholds.classAgreement)}`,
+    `  equality             ${held(comparison.equality, thresholds.equality)}`,
     `  size                 given ${size(bytes.source)}; graph ${size(bytes.graph)}, weights ${size(bytes.weights)}, snapshot ${size(bytes.snapshot)}`,
     `  memory               ${size(report.heapBytes)}`,
     `  first answer         ${report.coldMs} ms in a fresh isolate, then ${report.warmMs} ms`,

@@ -23,13 +23,14 @@ interface VerifiedVersion {
 /** `nearside verify` */
 export const verify: Command = {
   summary: "read every blob of a model and hash it against its digest",
-  usage: "verify <model> [--version <n>]",
-  options: { version: { type: "string" } },
+  usage: "verify <model> [--version <n>] [--drop]",
+  options: { version: { type: "string" }, drop: { type: "boolean" } },
   help: `Reads every blob of every version of a model and compares its length and SHA-256 with the manifest. What is
-missing or altered is named, and the exit code is 1. Nothing is changed. To mend a version, remove
-its manifest and what is altered from the bucket, and publish it again: that uploads what is not there.
+missing or altered is named, and the exit code is 1. To mend a version, drop what is altered and publish it
+again (\`npm start\` does so for the models that ship): that uploads what is not there.
 
   --version <n>   only this version
+  --drop          remove altered blobs; without it nothing is changed
 
 Examples:
   npx nearside verify minilm
@@ -53,6 +54,10 @@ Examples:
         if (state === undefined) {
           say(`${name} ${version}: reading ${part.part}, ${size(part.bytes)}`);
           state = await stateOf(bucket, part);
+          if (state === "altered" && options["drop"] === true) {
+            await bucket.delete(blobKey(part.digest));
+            say(`${name} ${version}: dropped ${part.part}`);
+          }
           states.set(part.digest, state);
         }
         parts.push({ ...part, state });
@@ -94,7 +99,7 @@ function textOf(name: string, { version, whole, parts, problem }: VerifiedVersio
     return `${name} ${version}: whole, ${count(parts.length)} of ${size(totalBytes(parts))}`;
   const damaged = parts.filter(({ state }) => state !== "whole");
   const rows = damaged.map(({ part, state, digest }) => [`  ${part}`, state, blobKey(digest)]);
-  return `${name} ${version}: damaged\n${table(rows)}`;
+  return `${name} ${version}: damaged\n${table(rows)}\nMend it with \`nearside verify ${name} --drop\`, then publish it again.`;
 }
 
 function count(blobs: number): string {

@@ -8,6 +8,17 @@ export interface Check<Subject> {
   run(subject: Subject): Promise<Figures>;
 }
 
+/** A claim that does not hold, with what was measured all the same. */
+export class CheckFailure extends Error {
+  override readonly name = "CheckFailure";
+  readonly figures: Figures;
+
+  constructor(problems: readonly string[], figures: Figures) {
+    super(problems.join("; "));
+    this.figures = figures;
+  }
+}
+
 /** Throws unless it holds; the message says what was seen. */
 export function hold(holds: boolean, seen: string): asserts holds {
   if (!holds) throw new Error(seen);
@@ -36,6 +47,7 @@ export async function runChecks<Subject>(
       );
     } catch (error) {
       holds = false;
+      if (error instanceof CheckFailure) Object.assign(figures, error.figures);
       console.log(
         `  FAILS   ${claim} (${seconds(started)})\n          ${(error as Error).message}`,
       );

@@ -1,6 +1,6 @@
 import { NearsideError } from "../../errors.ts";
 import type { Context } from "../../context.ts";
-import { type Target, chooseVersion } from "../../routing/choose.ts";
+import { type Target, describedVersion } from "../../routing/choose.ts";
 import { decodeJson, isJson, mediaType, readBody } from "../body.ts";
 import { answer } from "../pipeline.ts";
 import { decodeInferRequest } from "./decode.ts";
@@ -32,7 +32,7 @@ export async function getReady(context: Context): Promise<Response> {
 /** `GET /v2/models/{m}[/versions/{v}]` */
 export async function getModel(context: Context, target: Target): Promise<Response> {
   const catalog = await context.isolate.catalog.get(context);
-  const manifest = chooseVersion(catalog, target);
+  const manifest = describedVersion(catalog, target);
   const model = catalog.models[manifest.name];
   return Response.json(model === undefined ? {} : modelMetadata(model, manifest));
 }
@@ -40,7 +40,7 @@ export async function getModel(context: Context, target: Target): Promise<Respon
 /** `GET /v2/models/{m}[/versions/{v}]/ready`: a request would be served, if need be after loading. */
 export async function getModelReady(context: Context, target: Target): Promise<Response> {
   const catalog = await context.isolate.catalog.get(context);
-  const manifest = chooseVersion(catalog, target);
+  const manifest = describedVersion(catalog, target);
   const { name, version } = manifest;
   if (!context.isolate.host.fits(manifest)) {
     throw new NearsideError("model_too_large", `"${name}" does not fit an edge isolate.`);
@@ -55,7 +55,7 @@ export async function getModelReady(context: Context, target: Target): Promise<R
 
 /** `POST /v2/models/{m}[/versions/{v}]/infer` */
 export function postInfer(context: Context, target: Target, request: Request): Promise<Response> {
-  return answer(context, target, {
+  return answer(context, target, request, {
     async decode(manifest) {
       const type = mediaType(request.headers.get("content-type"));
       if (type.essence !== "" && !isJson(type)) {

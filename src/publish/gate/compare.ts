@@ -6,20 +6,27 @@ type Outputs = Readonly<Record<string, Tensor>>;
 
 /** What holds when model.json says nothing. Unquantized, the two runtimes round differently and no more. */
 const DEFAULTS: { readonly [Q in Quantization]: Thresholds } = {
-  none: { largestDifference: 1e-3 },
-  int8: { cosine: 0.985 },
+  none: { largestDifference: 1e-3, equality: 1 },
+  int8: { cosine: 0.985, equality: 0.99 },
 };
 
 export function thresholdsFor(
   quantization: Quantization,
   said: Thresholds | undefined,
 ): Thresholds {
-  return said ?? DEFAULTS[quantization];
+  return { ...DEFAULTS[quantization], ...said };
 }
+
+export const IDENTICAL: Comparison = {
+  cosine: 1,
+  largestDifference: 0,
+  classAgreement: 1,
+  equality: 1,
+};
 
 /** Compares the outputs of one run; a NaN equals a NaN and nothing else. */
 export function compareOutputs(seen: Outputs, expected: Outputs): Comparison {
-  let result: Comparison = { cosine: 1, largestDifference: 0, classAgreement: 1 };
+  let result = IDENTICAL;
   for (const [name, tensor] of Object.entries(expected)) {
     const answer = seen[name];
     const isSameShape =
@@ -28,7 +35,7 @@ export function compareOutputs(seen: Outputs, expected: Outputs): Comparison {
       result,
       answer !== undefined && isSameShape
         ? compareTensors(answer, tensor)
-        : { cosine: -1, largestDifference: Number.MAX_VALUE, classAgreement: 0 },
+        : { cosine: -1, largestDifference: Number.MAX_VALUE, classAgreement: 0, equality: 0 },
     );
   }
   return result;
@@ -40,6 +47,7 @@ export function worseOf(a: Comparison, b: Comparison): Comparison {
     cosine: Math.min(a.cosine, b.cosine),
     largestDifference: Math.max(a.largestDifference, b.largestDifference),
     classAgreement: Math.min(a.classAgreement, b.classAgreement),
+    equality: Math.min(a.equality, b.equality),
   };
 }
 
@@ -62,6 +70,12 @@ export function failuresOf(comparison: Comparison, thresholds: Thresholds): stri
       `class agreement ${short(comparison.classAgreement)} is under ${classAgreement}, by ${short(classAgreement - comparison.classAgreement)}`,
     );
   }
+  const { equality } = thresholds;
+  if (equality !== undefined && !(comparison.equality >= equality)) {
+    failures.push(
+      `equality ${short(comparison.equality)} is under ${equality}, by ${short(equality - comparison.equality)}`,
+    );
+  }
   return failures;
 }
 
@@ -71,37 +85,43 @@ function compareTensors(seen: Tensor, expected: Tensor): Comparison {
     let equal = 0;
     for (let at = 0; at < (b?.length ?? 0); at++) if (a?.[at] === b?.[at]) equal++;
     const count = b?.length ?? 0;
-    return { cosine: 1, largestDifference: 0, classAgreement: count === 0 ? 1 : equal / count };
+    return { ...IDENTICAL, equality: count === 0 ? 1 : equal / count };
   }
   const [a, b] = [numbersOf(seen), numbersOf(expected)];
   // A row is what one input of a batch gives; without a batch, all.
   const rows = expected.shape.length > 1 ? (expected.shape[0] ?? 1) : 1;
   const rowLength = rows === 0 ? 0 : b.length / rows;
   const classes = expected.shape.at(-1) ?? 1;
+  let largest = 0;
+  for (const value of b) if (Number.isFinite(value)) largest = Math.max(largest, Math.abs(value));
   let cosine = 1;
   for (let row = 0; row < rows; row++) {
     const [start, end] = [row * rowLength, (row + 1) * rowLength];
-    cosine = Math.min(cosine, cosineOf(a.subarray(start, end), b.subarray(start, end)));
+    cosine = Math.min(
+      cosine,
+      cosineOf(a.subarray(start, end), b.subarray(start, end), NOISE * largest),
+    );
   }
   return {
     cosine,
     largestDifference: largestDifferenceOf(a, b),
     classAgreement: classes > 1 ? agreementOf(a, b, classes) : 1,
+    equality: 1,
   };
 }
 
-/** Float32 rounds as coarsely in values around 1. */
+/** Float32 rounds this coarsely, as a share of the tensor's largest element. */
 const NOISE = 1e-6;
 
-function cosineOf(a: Float64Array, b: Float64Array): number {
+function cosineOf(a: Float64Array, b: Float64Array, noise: number): number {
   let dot = 0;
   let squaresA = 0;
   let squaresB = 0;
   for (const [at, x] of a.entries()) {
     const y = b[at] ?? Number.NaN;
     if (Object.is(x, y) && !Number.isFinite(x)) continue;
-    // Where all is nearly zero the direction is noise, and nobody's business.
-    const same = Math.abs(x - y) <= NOISE ? y : x;
+    // Elements that are nearly zero beside the tensor's largest have a sign by chance.
+    const same = Math.abs(x - y) <= noise ? y : x;
     dot += same * y;
     squaresA += same * same;
     squaresB += y * y;

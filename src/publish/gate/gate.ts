@@ -40,12 +40,12 @@ export async function publishThroughGate(
   say: (line: string) => void,
 ): Promise<Gated> {
   const gated = await readGatedSource(place, options, say);
-  const { source, sourceDigest, quantization } = gated;
+  const { source, sourceDigest } = gated;
   const { name, version } = source;
   const present = await publishedVersion(target, name, version, sourceDigest, say);
   if (present !== undefined) return { manifest: present };
 
-  const { onnx, reference, assets, fixtures } = await gated.build(say);
+  const { onnx, reference, assets, fixtures, isExpected, quantization } = await gated.build(say);
   const { operators, opset } = inspect(onnx);
   const candidate = { source, sourceDigest, onnx, assets, fixtures };
   say("trying it in workerd: restored, loaded, and against the native runtime");
@@ -69,7 +69,10 @@ export async function publishThroughGate(
     coldMs: rounded(trial.coldMs),
     warmMs: rounded(trial.warmMs),
   };
-  const failures = failuresOf(trial.comparison, thresholds);
+  const failures = [
+    ...failuresOf(trial.comparison, thresholds),
+    ...(isExpected ? trial.unexpected : []),
+  ];
   if (failures.length > 0) throw new GateError(`${name} ${version}`, failures, report);
   return { manifest: await publishCandidate({ ...candidate, gate: report }, target, say), report };
 }

@@ -20,7 +20,6 @@ import { syntheticFixtures } from "./synthetic-fixtures.ts";
 export interface GatedSource {
   readonly source: ModelSource;
   readonly sourceDigest: string;
-  readonly quantization: Quantization;
   /** Does the work that the digest stands for. */
   build(say: (line: string) => void): Promise<GatedBuild>;
 }
@@ -31,6 +30,9 @@ export interface GatedBuild {
   readonly reference: Uint8Array;
   readonly assets: Readonly<Record<string, Uint8Array>>;
   readonly fixtures: Fixtures;
+  /** Whether the fixtures' expected outputs are the author's, and so must be met. */
+  readonly isExpected: boolean;
+  readonly quantization: Quantization;
 }
 
 export interface SourceOptions {
@@ -87,12 +89,13 @@ async function builtSource(folder: string, options: SourceOptions): Promise<Gate
   return {
     source,
     sourceDigest: built.sourceDigest,
-    quantization: built.reference === undefined ? "none" : "int8",
     build: async () => ({
+      quantization: built.reference === undefined ? "none" : "int8",
       onnx: built.onnx,
       reference: built.reference ?? built.onnx,
       assets: built.assets,
       fixtures: await readFixtures(folder),
+      isExpected: true,
     }),
   };
 }
@@ -115,21 +118,26 @@ async function onnxSource(
   return {
     source,
     sourceDigest: hash.digest("hex"),
-    quantization,
     async build(say) {
+      const rest = { reference: onnx, assets };
       say("checking that the edge's runtime can load it");
       await checkRuns(onnx);
       say("optimising");
       const optimised = await optimise(onnx);
+      const isExpected = fixtures !== undefined;
       const cases = fixtures ?? (await syntheticFixtures(optimised, inspect(optimised)));
       if (quantization === "none") {
-        return { onnx: optimised, reference: onnx, assets, fixtures: cases };
+        return { onnx: optimised, ...rest, fixtures: cases, isExpected, quantization };
       }
       say("calibrating and quantizing to int8");
       const smooth = await smoothActivations(optimised, cases.cases.map(feedsOf));
       const int8 = quantized(smooth);
+      if (int8.quantized.length === 0) {
+        say("nothing in it can be quantized: it is published as it is");
+        return { onnx: optimised, ...rest, fixtures: cases, isExpected, quantization: "none" };
+      }
       say(`${int8.quantized.length} nodes quantized`);
-      return { onnx: int8.onnx, reference: onnx, assets, fixtures: cases };
+      return { onnx: int8.onnx, ...rest, fixtures: cases, isExpected, quantization };
     },
   };
 }
@@ -168,7 +176,9 @@ async function readAssets(
 ): Promise<Record<string, Uint8Array>> {
   if (!names.includes("assets")) return {};
   const assets: Record<string, Uint8Array> = {};
-  for (const name of (await readdir(path.join(folder, "assets"))).toSorted()) {
+  const entries = await readdir(path.join(folder, "assets"), { withFileTypes: true });
+  const files = entries.filter((entry) => entry.isFile()).map(({ name }) => name);
+  for (const name of files.toSorted()) {
     assets[path.parse(name).name] = bytesOf(await readFile(path.join(folder, "assets", name)));
   }
   return assets;

@@ -1,13 +1,14 @@
 import type { Comparison, Manifest } from "../../catalog/manifest.ts";
 import { compileCatalog } from "../../catalog/catalog.ts";
 import { CATALOG_KV_KEY } from "../../catalog/reader.ts";
-import { numbersOf, type Tensor } from "../../runtime/tensor.ts";
+import { isFloat, numbersOf, type Tensor } from "../../runtime/tensor.ts";
 import type { PublishTarget } from "../bucket.ts";
 import { PublishError } from "../error.ts";
 import { ReferenceSession } from "../onnx/reference-session.ts";
 import { type Candidate, publishCandidate } from "../publish.ts";
+import { size } from "../size.ts";
 import { feedsOf, type FixtureTensor, toTensor } from "../source.ts";
-import { compareOutputs, worseOf } from "./compare.ts";
+import { compareOutputs, IDENTICAL, worseOf } from "./compare.ts";
 
 /** A real edge in real workerd, with a bucket that is thrown away. */
 export interface TrialEdge {
@@ -18,6 +19,8 @@ export interface TrialEdge {
 
 export interface Trial {
   readonly comparison: Comparison;
+  /** A sentence for each output that is not what its fixture expects. */
+  readonly unexpected: readonly string[];
   readonly manifest: Manifest;
   /** First answer of a fresh isolate. */
   readonly coldMs: number;
@@ -64,10 +67,12 @@ export async function tryInWorkerd(
     );
     await stack.target.namespace.put(CATALOG_KV_KEY, JSON.stringify(catalog));
 
-    let comparison: Comparison = { cosine: 1, largestDifference: 0, classAgreement: 1 };
+    let comparison = IDENTICAL;
+    const unexpected: string[] = [];
     let coldMs = 0;
     for (const [index, fixture] of candidate.fixtures.cases.entries()) {
       const expected = await native.run(feedsOf(fixture));
+      checkNumbers(expected, fixture.name);
       const restored = await ask(stack.edgeUrl, manifest, manifest.version, fixture.inputs);
       const plain = await ask(stack.edgeUrl, manifest, plainVersion, fixture.inputs);
       if (index === 0) {
@@ -77,6 +82,7 @@ export async function tryInWorkerd(
       }
       checkSame(restored.outputs, plain.outputs, fixture.name);
       comparison = worseOf(comparison, compareOutputs(restored.outputs, expected));
+      unexpected.push(...differencesFrom(fixture, restored.outputs));
     }
     const [first] = candidate.fixtures.cases;
     const times: number[] = [];
@@ -85,7 +91,7 @@ export async function tryInWorkerd(
       times.push((await ask(stack.edgeUrl, manifest, manifest.version, inputs)).milliseconds);
     }
     times.sort((a, b) => a - b);
-    return { comparison, manifest, coldMs, warmMs: times[times.length >> 1] ?? 0 };
+    return { comparison, unexpected, manifest, coldMs, warmMs: times[times.length >> 1] ?? 0 };
   } finally {
     await native.release();
     await stack.stop();
@@ -115,6 +121,12 @@ async function ask(
   });
   const text = await response.text();
   const milliseconds = performance.now() - began;
+  if (response.status === 413) {
+    throw new PublishError(
+      "unsupported_model",
+      `A request with these inputs has ${size(body.length)} as JSON, more than the edge takes: the model's inputs are too large for it.`,
+    );
+  }
   if (!response.ok) {
     throw new PublishError(
       "trial_failed",
@@ -151,6 +163,49 @@ function fromWire({ datatype, shape, data }: FixtureTensor): Tensor {
 /** JSON has no NaN and no infinities: they come as null. */
 function numberOrNan(value: number | null): number {
   return value ?? Number.NaN;
+}
+
+/** A model that answers no number at all would equal itself for ever. */
+function checkNumbers(outputs: Readonly<Record<string, Tensor>>, fixture: string): void {
+  for (const [name, tensor] of Object.entries(outputs)) {
+    if (!isFloat(tensor) || tensor.data.length === 0) continue;
+    if (numbersOf(tensor).some(Number.isFinite)) continue;
+    throw new PublishError(
+      "bad_fixtures",
+      `"${fixture}": the model answers no number in "${name}".`,
+    );
+  }
+}
+
+type Fixture = Candidate["fixtures"]["cases"][number];
+
+/** What the author expects, within the tolerance that the fixture has. */
+function differencesFrom(
+  { name: title, expected, tolerance }: Fixture,
+  seen: Readonly<Record<string, Tensor>>,
+): string[] {
+  return Object.entries(expected).flatMap(([name, fixture]) => {
+    const wanted = toTensor(fixture);
+    const answer = seen[name];
+    const place = `"${title}": "${name}"`;
+    if (answer === undefined) return [`${place} is missing`];
+    if (answer.datatype !== wanted.datatype || answer.shape.join() !== wanted.shape.join()) {
+      return [`${place} has another shape or datatype than the fixture expects`];
+    }
+    if (wanted.datatype === "BYTES") {
+      const isSame = wanted.data.join("\0") === (answer.data as string[]).join("\0");
+      return isSame ? [] : [`${place} differs from what the fixture expects`];
+    }
+    const [a, b] = [numbersOf(answer), numbersOf(wanted)];
+    let largest = 0;
+    for (const [at, value] of a.entries()) {
+      const difference = Math.abs(value - (b[at] ?? Number.NaN));
+      largest = Math.max(largest, Number.isNaN(difference) ? Infinity : difference);
+    }
+    return largest <= tolerance
+      ? []
+      : [`${place} differs by ${largest} from what the fixture expects, over its ${tolerance}`];
+  });
 }
 
 function checkStart(start: string | null, wanted: string): void {

@@ -32,7 +32,7 @@ const GATE: GateReport = {
   opset: 17,
   quantization: "int8",
   fixtures: "4: fixtures.json",
-  comparison: { cosine: 0.991, largestDifference: 0.5, classAgreement: 1 },
+  comparison: { cosine: 0.991, largestDifference: 0.5, classAgreement: 1, equality: 1 },
   thresholds: { cosine: 0.98 },
   bytes: { source: 10, graph: 5, weights: 7, snapshot: 0 },
   heapBytes: 16_777_216,

@@ -68,8 +68,21 @@ describe("nearside verify", () => {
     await publishTwo();
     await harm(keyOf(text));
     const { out, exitCode } = await say(store, "verify", "alpha", "--version", "2");
-    expect(out).toBe(`alpha 2: damaged\n  ${part}  ${state}  ${keyOf(text)}\n`);
+    expect(out).toBe(
+      `alpha 2: damaged\n  ${part}  ${state}  ${keyOf(text)}\n` +
+        "Mend it with `nearside verify alpha --drop`, then publish it again.\n",
+    );
     expect(exitCode).toBe(1);
+  });
+
+  it("drops what is altered, and nothing else, when it is told to", async () => {
+    await publishTwo();
+    await store.bucket.put(keyOf("snapshot"), "something else");
+    const before = await keysOf(store);
+    await say(store, "verify", "alpha", "--drop");
+    expect(await keysOf(store)).toEqual(before.filter((key) => key !== keyOf("snapshot")));
+    const { out, exitCode } = await say(store, "verify", "alpha");
+    expect([out.includes("missing"), exitCode]).toEqual([true, 1]);
   });
 
   it("tells a program which parts of which versions are damaged", async () => {

@@ -24,6 +24,7 @@ describe("compareOutputs", () => {
           cosine: expect.closeTo(1, 9),
           largestDifference: 0,
           classAgreement: 1,
+          equality: 1,
         });
       }),
     );
@@ -36,6 +37,7 @@ describe("compareOutputs", () => {
       cosine: 0,
       largestDifference: 1,
       classAgreement: 0.5,
+      equality: 1,
     });
   });
 
@@ -47,12 +49,14 @@ describe("compareOutputs", () => {
     expect(largestDifference).toBeCloseTo(0.25);
   });
 
-  it("does not mind the direction of what is nearly zero", () => {
-    const comparison = compareOutputs(
-      { y: floats([1, 2], 2e-9, 0) },
-      { y: floats([1, 2], 0, 3e-9) },
+  it("minds the direction of small outputs, and not of what is nearly zero beside the largest", () => {
+    const tiny = compareOutputs({ y: floats([1, 2], 2e-9, 0) }, { y: floats([1, 2], 0, 3e-9) });
+    expect(tiny.cosine).toBeCloseTo(0);
+    const beside = compareOutputs(
+      { y: floats([2, 2], 1, 1, 2e-9, 0) },
+      { y: floats([2, 2], 1, 1, 0, 3e-9) },
     );
-    expect(comparison.cosine).toBeCloseTo(1);
+    expect(beside.cosine).toBeCloseTo(1);
   });
 
   it("takes a NaN for a NaN, and nothing else for one", () => {
@@ -76,6 +80,7 @@ describe("compareOutputs", () => {
       cosine: -1,
       largestDifference: Number.MAX_VALUE,
       classAgreement: 0,
+      equality: 0,
     });
   });
 
@@ -86,24 +91,30 @@ describe("compareOutputs", () => {
       data: BigInt64Array.from(data),
     });
     const text = (data: string[]): Tensor => ({ datatype: "BYTES", shape: [data.length], data });
-    const { classAgreement } = compareOutputs(
+    const { equality } = compareOutputs(
       { label: label([1n, 2n, 3n, 4n]), text: text(["a", "b"]) },
       { label: label([1n, 2n, 3n, 9n]), text: text(["a", "x"]) },
     );
-    expect(classAgreement).toBe(0.5);
+    expect(equality).toBe(0.5);
   });
 });
 
 describe("failuresOf", () => {
-  const comparison = { cosine: 0.9, largestDifference: 0.2, classAgreement: 0.75 };
+  const comparison = { cosine: 0.9, largestDifference: 0.2, classAgreement: 0.75, equality: 0.9 };
 
   it("says which threshold does not hold and by how much", () => {
     expect(
-      failuresOf(comparison, { cosine: 0.985, largestDifference: 0.05, classAgreement: 0.8 }),
+      failuresOf(comparison, {
+        cosine: 0.985,
+        largestDifference: 0.05,
+        classAgreement: 0.8,
+        equality: 1,
+      }),
     ).toEqual([
       "cosine 0.9 is under 0.985, by 0.085",
       "the largest difference 0.2 is over 0.05, by 0.15",
       "class agreement 0.75 is under 0.8, by 0.05",
+      "equality 0.9 is under 1, by 0.1",
     ]);
   });
 
@@ -117,9 +128,13 @@ describe("failuresOf", () => {
   });
 
   it("has thresholds where model.json says nothing", () => {
-    expect(thresholdsFor("int8", undefined)).toEqual({ cosine: 0.985 });
-    expect(thresholdsFor("none", undefined)).toEqual({ largestDifference: 1e-3 });
-    expect(thresholdsFor("int8", { cosine: 0.5 })).toEqual({ cosine: 0.5 });
+    expect(thresholdsFor("int8", undefined)).toEqual({ cosine: 0.985, equality: 0.99 });
+    expect(thresholdsFor("none", undefined)).toEqual({
+      largestDifference: 1e-3,
+      equality: 1,
+    });
+    expect(thresholdsFor("int8", { cosine: 0.5 })).toEqual({ cosine: 0.5, equality: 0.99 });
+    expect(thresholdsFor("none", {})).toEqual({ largestDifference: 1e-3, equality: 1 });
   });
 });
 
@@ -127,9 +142,9 @@ describe("worseOf", () => {
   it("is the worse of each", () => {
     expect(
       worseOf(
-        { cosine: 1, largestDifference: 2, classAgreement: 0.5 },
-        { cosine: 0.5, largestDifference: 1, classAgreement: 1 },
+        { cosine: 1, largestDifference: 2, classAgreement: 0.5, equality: 1 },
+        { cosine: 0.5, largestDifference: 1, classAgreement: 1, equality: 0 },
       ),
-    ).toEqual({ cosine: 0.5, largestDifference: 2, classAgreement: 0.5 });
+    ).toEqual({ cosine: 0.5, largestDifference: 2, classAgreement: 0.5, equality: 0 });
   });
 });

@@ -28,6 +28,10 @@ const EXPOSED = [
   "nearside-model",
   "nearside-version",
   "nearside-start",
+  "nearside-catalog",
+  "nearside-reason",
+  "nearside-flag",
+  "nearside-variant",
   "server-timing",
   "x-request-id",
   "retry-after",
@@ -189,7 +193,7 @@ describe("what every answer carries", () => {
     const own = [...(await predict()).headers.keys()].filter(
       (name) => name.startsWith("nearside-") || name === "server-timing" || name.startsWith("x-"),
     );
-    expect(own).toHaveLength(5);
+    expect(own).toHaveLength(7);
     expect(EXPOSED).toEqual(expect.arrayContaining(own));
   });
 
@@ -308,7 +312,7 @@ describe("a path", () => {
     ["/v2/models/shape/versions//ready", 404],
     ["/v2/models/shape/anything", 404],
     ["/v2/models/shape/ready/more", 404],
-    ["/v2/models/sh%61pe", 404],
+    ["/v2/models/sh%61pe", 200],
     ["/v2/models/shape%2fready", 404],
     ["/v2/models/..%2f..%2fcatalog", 404],
     ["/v2/models/shape%00", 404],
