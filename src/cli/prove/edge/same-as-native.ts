@@ -12,10 +12,11 @@ const LARGEST_DIFFERENCE = 1e-3;
 
 /**
  * Embeddings are compared as they are used, by cosine. Their int8 activations are rounded: where the
- * two runtimes' floats differ in the last bit next to a half, they round apart, which moves single
- * elements by up to 0.005 (measured) and the direction hardly.
+ * two runtimes' floats differ in the last bit next to a half, they round apart. Over 62 texts half agree to
+ * 1e-6; the others differ by up to 0.012 in single elements and 0.002 in cosine, where the fp32 build
+ * differs by 2.4e-7 at most (measured).
  */
-const LARGEST_COSINE_DISTANCE = 1e-3;
+const LARGEST_COSINE_DISTANCE = 3e-3;
 
 /** Every shipped model in workerd against onnxruntime-node on the same ONNX bytes and inputs. */
 export const sameAsNative: Check<Edge> = {
