@@ -13,6 +13,7 @@ const BENCHMARKS: Readonly<Record<string, Entry>> = {
   cold: { load: async () => (await import("./cold.ts")).cold, samples: 7 },
   memory: { load: async () => (await import("./memory.ts")).memory, samples: 1 },
   native: { load: async () => (await import("./native.ts")).native, samples: 9 },
+  routing: { load: async () => (await import("./routing.ts")).routing, samples: 9 },
   warm: { load: async () => (await import("./warm.ts")).warm, samples: 9 },
 };
 
