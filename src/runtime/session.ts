@@ -8,7 +8,7 @@ import type { OrtInstance, OrtModule, Pointer } from "./ort-module.ts";
 import { DATATYPES, type Tensor, arrayOf, datatypeFromOnnx, elementCount } from "./tensor.ts";
 
 /** Where a session lives in its instance's memory: enough to find it again in a copy of that memory. */
-export interface SessionHandles {
+export interface SessionPointers {
   readonly session: Pointer;
   readonly runOptions: Pointer;
   /** Words: input names, inputs, output names, outputs, four of scratch. */
@@ -16,6 +16,9 @@ export interface SessionHandles {
   /** NUL-terminated names, owned by ORT's allocator. */
   readonly inputNames: readonly Pointer[];
   readonly outputNames: readonly Pointer[];
+}
+
+export interface SessionHandles extends SessionPointers {
   readonly inputs: readonly TensorSpec[];
   readonly outputs: readonly TensorSpec[];
 }

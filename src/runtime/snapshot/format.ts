@@ -1,4 +1,4 @@
-import type { Pointer } from "../ort-module.ts";
+import type { SessionPointers } from "../session.ts";
 
 /**
  * The snapshot of a WASM instance: what its linear memory holds once a session is created and warm,
@@ -14,15 +14,6 @@ export interface PageRun {
   readonly pages: number;
 }
 
-/** Where the session is in the memory, to be called again. */
-export interface SnapshotHandles {
-  readonly session: Pointer;
-  readonly runOptions: Pointer;
-  readonly table: Pointer;
-  readonly inputNames: readonly Pointer[];
-  readonly outputNames: readonly Pointer[];
-}
-
 export interface SnapshotHeader {
   /** SHA-256, in hex, of the WASM and the glue that made the memory. */
   readonly runtime: string;
@@ -33,7 +24,7 @@ export interface SnapshotHeader {
   readonly ortVersion: string;
   /** Length of the linear memory. */
   readonly memoryBytes: number;
-  readonly handles: SnapshotHandles;
+  readonly handles: SessionPointers;
   /** In the order of memory, and of the file. */
   readonly runs: readonly PageRun[];
 }

@@ -7,8 +7,8 @@ import {
   type Startup,
   WASM_PAGE_BYTES,
 } from "../ort-module.ts";
-import { OrtSession } from "../session.ts";
-import { SnapshotError, type SnapshotHandles, type SnapshotHeader } from "./format.ts";
+import { OrtSession, type SessionPointers } from "../session.ts";
+import { SnapshotError, type SnapshotHeader } from "./format.ts";
 import { PageReader } from "./page-reader.ts";
 
 /** The runtime of this isolate: a snapshot is restored only into the one that made it. */
@@ -108,7 +108,7 @@ function openMemory(
 /** Pointers that lead to the right names lead to the right session. */
 function checkNames(
   { module }: OrtInstance,
-  { inputNames, outputNames }: SnapshotHandles,
+  { inputNames, outputNames }: SessionPointers,
   { inputs, outputs }: SnapshotModel,
 ): void {
   const held = [...inputNames, ...outputNames].map((pointer) => module.UTF8ToString(pointer));

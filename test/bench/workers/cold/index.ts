@@ -14,7 +14,7 @@ import { OrtSession } from "../../../../src/runtime/session.ts";
 import { PAGE_BYTES } from "../../../../src/runtime/snapshot/format.ts";
 import { PageReader } from "../../../../src/runtime/snapshot/page-reader.ts";
 import type { Tensor } from "../../../../src/runtime/tensor.ts";
-import { CHUNK_BYTES, chunkReader } from "../../../../src/store/blobs.ts";
+import { CHUNK_BYTES, chunkReader } from "../../../../src/store/chunk-reader.ts";
 import { manifestKey } from "../../../../src/store/layout.ts";
 import { taskFor } from "../../../../src/tasks/index.ts";
 import { assetKey, snapshotKey, wholeModelKey } from "./keys.ts";
