@@ -1,4 +1,4 @@
-import { readdir } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, rename, rm } from "node:fs/promises";
 import { createServer } from "node:net";
 import path from "node:path";
 
@@ -32,16 +32,26 @@ export interface LocalStack {
 
 const EDGE_BUNDLE = path.join(GENERATED, "bundle", "edge");
 
-/** Bundles the Workers as they would be deployed. */
+/**
+ * Bundles the Workers as they would be deployed. Each file is renamed into place, so that whoever starts
+ * from the same sources at the same time never reads half of one.
+ */
 export async function bundleWorkers(): Promise<void> {
-  await runQuietly("wrangler", [
-    "deploy",
-    "--dry-run",
-    "--config",
-    EDGE_CONFIG,
-    "--outdir",
-    EDGE_BUNDLE,
-  ]);
+  await mkdir(EDGE_BUNDLE, { recursive: true });
+  const fresh = await mkdtemp(`${EDGE_BUNDLE}-`);
+  try {
+    const words = ["deploy", "--dry-run", "--config", EDGE_CONFIG, "--outdir", fresh];
+    await runQuietly("wrangler", words);
+    const files = await readdir(fresh);
+    for (const file of files) {
+      await rename(path.join(fresh, file), path.join(EDGE_BUNDLE, file));
+    }
+    const old = (await readdir(EDGE_BUNDLE)).filter((file) => !files.includes(file));
+    for (const file of old)
+      await rm(path.join(EDGE_BUNDLE, file), { recursive: true, force: true });
+  } finally {
+    await rm(fresh, { recursive: true, force: true });
+  }
 }
 
 /** Starts the bundled Workers. @throws UserError when the port is taken */
