@@ -11,6 +11,7 @@ export interface Isolate {
   readonly host: ModelHost<LoadedModel>;
   readonly loader: ModelLoader;
   readonly flags: FlagProviders;
+  /** The secret of whoever may override flags; nobody may when it is not set. */
   readonly adminToken: string | undefined;
 }
 
@@ -18,8 +19,6 @@ export interface Isolate {
 export interface Context {
   readonly isolate: Isolate;
   readonly requestId: string;
-  /** The secret of whoever may override flags; nobody may when it is not set. */
-  readonly adminToken: string | undefined;
   readonly timing: Timing;
   readonly log: Log;
   /** Milliseconds since the epoch. */

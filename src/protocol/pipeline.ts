@@ -22,7 +22,11 @@ export async function answer<Input, Output>(
 ): Promise<Response> {
   const { isolate, timing } = context;
   const catalog = await timing.measure("catalog", () => isolate.catalog.get(context));
-  const caller = callerOf(request, { model: target.model, ...context });
+  const caller = callerOf(request, {
+    model: target.model,
+    requestId: context.requestId,
+    adminToken: isolate.adminToken,
+  });
   const choice = await chooseVersion(catalog, target, caller, isolate.flags.of(catalog));
   if (choice.fault !== undefined) isolate.flags.countFallback(choice.fault);
   const { manifest } = choice;

@@ -7,11 +7,10 @@ import {
   instantiateBare,
   type OrtInstance,
   startEnvironment,
-  WASM_PAGE_BYTES,
 } from "../runtime/ort-module.ts";
 import { OrtSession } from "../runtime/session.ts";
 import { encodeHeader, PAGE_BYTES, type PageRun } from "../runtime/snapshot/format.ts";
-import { PageReader } from "../runtime/snapshot/page-reader.ts";
+import { memoryOfLength, PageReader } from "../runtime/snapshot/page-reader.ts";
 import type { Tensor } from "../runtime/tensor.ts";
 import { PublishError } from "./error.ts";
 import { withFrozenClock, withNoLanguage } from "./frozen-clock.ts";
@@ -88,10 +87,7 @@ async function checkRestored(
 ): Promise<void> {
   const { startup } = await runtimeIdentity();
   const instance = await instantiateBare(await runtimeModule(), () => true, startup);
-  const reader = new PageReader(({ memoryBytes }) => {
-    instance.memory.grow((memoryBytes - instance.memory.buffer.byteLength) / WASM_PAGE_BYTES);
-    return new Uint8Array(instance.memory.buffer);
-  });
+  const reader = new PageReader(({ memoryBytes }) => memoryOfLength(instance.memory, memoryBytes));
   reader.write(bytes);
   const { handles } = reader.end();
   const restored = new OrtSession(instance, { ...handles, inputs, outputs });

@@ -19,12 +19,11 @@ export function flagdProvider(flags: object): FlagProvider {
   core.setConfigurations(JSON.stringify(flags));
   return {
     metadata: { name: "flagd" },
-    resolveObjectEvaluation: (flagKey, defaultValue, context) =>
-      // Its checks of the type are the caller's: a variant may be a string, a number or an object.
-      core.getFlag(flagKey)?.state === "ENABLED"
-        ? (core.getFlag(flagKey)?.evaluate(context, SILENT) as ReturnType<
-            FlagProvider["resolveObjectEvaluation"]
-          >)
-        : { value: defaultValue, reason: "DISABLED" },
+    resolveObjectEvaluation(flagKey, defaultValue, context) {
+      const flag = core.getFlag(flagKey);
+      if (flag?.state !== "ENABLED") return { value: defaultValue, reason: "DISABLED" };
+      // flagd's own checks of the type are the caller's: a variant may be a string, a number or an object.
+      return flag.evaluate(context, SILENT) as ReturnType<FlagProvider["resolveObjectEvaluation"]>;
+    },
   };
 }

@@ -4,10 +4,9 @@ import {
   instantiateBare,
   type OrtInstance,
   type Startup,
-  WASM_PAGE_BYTES,
 } from "../../src/runtime/ort-module.ts";
 import { OrtSession } from "../../src/runtime/session.ts";
-import { PageReader } from "../../src/runtime/snapshot/page-reader.ts";
+import { memoryOfLength, PageReader } from "../../src/runtime/snapshot/page-reader.ts";
 
 interface Signature {
   readonly inputs: readonly TensorSpec[];
@@ -23,11 +22,7 @@ export async function restoreBytes(
   mayGrow: GrowthGate = () => true,
 ): Promise<{ readonly session: OrtSession; readonly instance: OrtInstance }> {
   const instance = await instantiateBare(wasm, mayGrow, startup);
-  const { memory } = instance;
-  const reader = new PageReader(({ memoryBytes }) => {
-    memory.grow((memoryBytes - memory.buffer.byteLength) / WASM_PAGE_BYTES);
-    return new Uint8Array(memory.buffer);
-  });
+  const reader = new PageReader(({ memoryBytes }) => memoryOfLength(instance.memory, memoryBytes));
   reader.write(bytes);
   const session = new OrtSession(instance, { ...reader.end().handles, inputs, outputs });
   return { session, instance };

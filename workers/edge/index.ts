@@ -32,7 +32,6 @@ export function handle(
   const context: Context = {
     isolate: kept,
     requestId: requestId(request),
-    adminToken: kept.adminToken,
     timing: new Timing(() => performance.now()),
     log: consoleLog,
     now: () => Date.now(),

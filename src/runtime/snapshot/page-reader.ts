@@ -1,3 +1,4 @@
+import { WASM_PAGE_BYTES } from "../ort-module.ts";
 import {
   headerLength,
   PAGE_BYTES,
@@ -72,4 +73,15 @@ export class PageReader {
     this.#header = header;
     return rest;
   }
+}
+
+/**
+ * The linear memory at the length that a snapshot has, to be filled.
+ *
+ * @throws RangeError when it may not grow
+ */
+export function memoryOfLength(memory: WebAssembly.Memory, memoryBytes: number): Uint8Array {
+  const more = memoryBytes - memory.buffer.byteLength;
+  if (more > 0) memory.grow(Math.ceil(more / WASM_PAGE_BYTES));
+  return new Uint8Array(memory.buffer);
 }

@@ -1,15 +1,9 @@
 import type { BlobRef, TensorSpec } from "../../catalog/manifest.ts";
 import type { BlobContext, BlobStore } from "../../store/blobs.ts";
-import {
-  type GrowthGate,
-  instantiateBare,
-  type OrtInstance,
-  type Startup,
-  WASM_PAGE_BYTES,
-} from "../ort-module.ts";
+import { type GrowthGate, instantiateBare, type OrtInstance, type Startup } from "../ort-module.ts";
 import { OrtSession, type SessionPointers } from "../session.ts";
 import { SnapshotError, type SnapshotHeader } from "./format.ts";
-import { PageReader } from "./page-reader.ts";
+import { memoryOfLength, PageReader } from "./page-reader.ts";
 
 /** The runtime of this isolate: a snapshot is restored only into the one that made it. */
 export interface Runtime {
@@ -96,13 +90,11 @@ function openMemory(
   if (graph !== model.graph.digest || weights !== model.weights?.digest) {
     throw new SnapshotError("wrong_model", "The snapshot is of another model.");
   }
-  const more = memoryBytes - memory.buffer.byteLength;
   try {
-    if (more > 0) memory.grow(Math.ceil(more / WASM_PAGE_BYTES));
+    return memoryOfLength(memory, memoryBytes);
   } catch {
     throw new SnapshotError("memory_refused", "There is no memory for the snapshot here.");
   }
-  return new Uint8Array(memory.buffer);
 }
 
 /** Pointers that lead to the right names lead to the right session. */

@@ -8,11 +8,10 @@ import {
   type OrtInstance,
   startEnvironment,
   startOrt,
-  WASM_PAGE_BYTES,
 } from "../../../../src/runtime/ort-module.ts";
 import { OrtSession } from "../../../../src/runtime/session.ts";
 import { PAGE_BYTES } from "../../../../src/runtime/snapshot/format.ts";
-import { PageReader } from "../../../../src/runtime/snapshot/page-reader.ts";
+import { memoryOfLength, PageReader } from "../../../../src/runtime/snapshot/page-reader.ts";
 import type { Tensor } from "../../../../src/runtime/tensor.ts";
 import { CHUNK_BYTES, chunkReader } from "../../../../src/store/chunk-reader.ts";
 import { manifestKey } from "../../../../src/store/layout.ts";
@@ -98,7 +97,6 @@ async function loadWhole(env: Env, manifest: Manifest) {
 async function measureLoad(kind: string, env: Env, manifest: Manifest, feeds: string) {
   const { session, memory, startMs, digestMs, loadMs } =
     kind === "plain" ? await loadPlain(env, manifest) : await loadRestored(env, manifest);
-  const touchedWhenReady = touchedBytes(memory);
   const tensors = feedsOf(feeds);
   const running = performance.now();
   session.run(tensors);
@@ -110,7 +108,6 @@ async function measureLoad(kind: string, env: Env, manifest: Manifest, feeds: st
     firstRunMs: ran - running,
     heapBytes: session.heapBytes,
     touchedBytes: touchedBytes(memory),
-    touchedWhenReady,
   };
 }
 
@@ -218,11 +215,7 @@ function restoreIn(instance: OrtInstance, bytes: Uint8Array, manifest: Manifest)
 }
 
 function pageReaderInto({ memory }: OrtInstance): PageReader {
-  return new PageReader(({ memoryBytes }) => {
-    const more = memoryBytes - memory.buffer.byteLength;
-    if (more > 0) memory.grow(more / WASM_PAGE_BYTES);
-    return new Uint8Array(memory.buffer);
-  });
+  return new PageReader(({ memoryBytes }) => memoryOfLength(memory, memoryBytes));
 }
 
 function sessionIn(instance: OrtInstance, reader: PageReader, of: Manifest): Ready {
