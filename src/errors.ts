@@ -23,6 +23,19 @@ export const ERROR_CODES = [
   "version_off",
   "model_not_found",
   "version_not_found",
+  // what an operator asked of the control plane
+  "unauthorized",
+  "precondition_required",
+  "precondition_failed",
+  "invalid_change",
+  "label_not_found",
+  "flag_not_found",
+  "catalog_not_found",
+  "rollout_not_found",
+  "rollout_running",
+  "rollout_over",
+  "flag_in_the_way",
+  "catalog_busy",
   // what we could not do
   "model_too_large",
   "model_unavailable",
@@ -37,9 +50,18 @@ export const ERROR_CODES = [
 
 export type ErrorCode = (typeof ERROR_CODES)[number];
 
+/** One of several things that are wrong. */
+export interface FieldProblem {
+  /** `flags.minilm.targeting.fractional` */
+  readonly field: string;
+  readonly problem: string;
+}
+
 export interface ErrorDetails {
   /** The offending place in the request: `inputs[0].shape`, `content-type`. */
   field?: string;
+  /** Everything that is wrong, where that is more than one thing. */
+  problems?: readonly FieldProblem[];
   /** Seconds after which a retry may succeed. */
   retryAfterSeconds?: number;
   /** For operators: logged, never sent. */
@@ -51,12 +73,14 @@ export class NearsideError extends Error {
   override readonly name: string = "NearsideError";
   readonly code: ErrorCode;
   readonly field: string | undefined;
+  readonly problems: readonly FieldProblem[] | undefined;
   readonly retryAfterSeconds: number | undefined;
 
   constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
     this.code = code;
     this.field = details.field;
+    this.problems = details.problems;
     this.retryAfterSeconds = details.retryAfterSeconds;
   }
 }

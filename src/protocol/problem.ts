@@ -1,4 +1,4 @@
-import { type ErrorCode, NearsideError } from "../errors.ts";
+import { type ErrorCode, type FieldProblem, NearsideError } from "../errors.ts";
 
 interface WireForm {
   readonly status: number;
@@ -25,6 +25,18 @@ export const WIRE_FORMS: { readonly [C in ErrorCode]: WireForm } = {
   version_off: { status: 503, title: "This version is switched off" },
   model_not_found: { status: 404, title: "No such model" },
   version_not_found: { status: 404, title: "No such version" },
+  unauthorized: { status: 401, title: "Only the operator may do this" },
+  precondition_required: { status: 428, title: "A change must say what it changes" },
+  precondition_failed: { status: 412, title: "It has changed meanwhile" },
+  invalid_change: { status: 422, title: "The catalog would not hold together" },
+  label_not_found: { status: 404, title: "No such label" },
+  flag_not_found: { status: 404, title: "The model has no flag" },
+  catalog_not_found: { status: 404, title: "No such catalog" },
+  rollout_not_found: { status: 404, title: "No such rollout" },
+  rollout_running: { status: 409, title: "A rollout is running" },
+  rollout_over: { status: 409, title: "The rollout is over" },
+  flag_in_the_way: { status: 409, title: "The model has a flag of its own" },
+  catalog_busy: { status: 503, title: "The catalog keeps changing" },
   model_too_large: { status: 507, title: "The model does not fit an edge isolate" },
   model_unavailable: { status: 503, title: "The model can't be loaded right now" },
   model_damaged: { status: 503, title: "The model's files are damaged" },
@@ -44,6 +56,7 @@ export interface Problem {
   readonly code: ErrorCode;
   readonly detail: string;
   readonly field?: string;
+  readonly problems?: readonly FieldProblem[];
   readonly requestId: string;
 }
 
@@ -69,6 +82,7 @@ export function problemResponse(error: unknown, requestId: string, form: Problem
     code: known.code,
     detail: known.message,
     ...(known.field === undefined ? {} : { field: known.field }),
+    ...(known.problems === undefined ? {} : { problems: known.problems }),
     requestId,
   };
   const headers = new Headers({

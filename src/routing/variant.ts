@@ -7,12 +7,24 @@ import { ModelVersion } from "../catalog/manifest.ts";
 export const VersionChoice = v.union([ModelVersion, Label]);
 export type VersionChoice = v.InferOutput<typeof VersionChoice>;
 
+const Shadow = v.strictObject({
+  /** Sees the same input after the answer, is compared, and never billed. */
+  version: VersionChoice,
+  /** Share of requests, 0 to 1. */
+  rate: v.pipe(v.number(), v.minValue(0), v.maxValue(1)),
+});
+
 /**
  * What a flag may choose: a version or label, as it is or with options. A flag's variants are these, by name:
- * `{"current": "stable", "next": {"version": 4}}`.
+ * `{"current": {"version": "stable", "shadow": {"version": 4, "rate": 0.1}}, "next": 4}`.
  */
 export const Variant = v.pipe(
-  v.union([VersionChoice, v.strictObject({ version: VersionChoice })]),
-  v.transform((value) => (typeof value === "object" ? value : { version: value })),
+  v.union([VersionChoice, v.strictObject({ version: VersionChoice, shadow: v.optional(Shadow) })]),
+  v.transform((value): VariantOptions => (typeof value === "object" ? value : { version: value })),
 );
 export type Variant = v.InferOutput<typeof Variant>;
+
+interface VariantOptions {
+  readonly version: VersionChoice;
+  readonly shadow?: v.InferOutput<typeof Shadow> | undefined;
+}

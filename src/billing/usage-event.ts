@@ -1,0 +1,67 @@
+import * as v from "valibot";
+
+import { ModelName, ModelVersion } from "../catalog/manifest.ts";
+import { ShadowComparison } from "../rollout/comparison.ts";
+
+const Milliseconds = v.pipe(v.number(), v.minValue(0));
+
+const COMMON = {
+  schema: v.literal(1),
+  /** Queues deliver at least once: whoever counts, counts each id once. */
+  id: v.string(),
+  /** When the answer was ready, in milliseconds since the epoch. */
+  at: v.number(),
+  /** The request that the caller saw. */
+  requestId: v.string(),
+  model: ModelName,
+  version: ModelVersion,
+  /** The catalog that decided. */
+  catalog: v.number(),
+  placement: v.picklist(["edge", "origin"]),
+  /** What the model really saw, by unit: `tokens`, `bytes`, `elements`. */
+  units: v.record(v.string(), v.number()),
+};
+
+/** How the model got ready for a request. */
+const Start = v.picklist(["warm", "restored", "loaded"]);
+
+/** One request that a version was chosen for, answered or not. */
+export const RequestEvent = v.object({
+  ...COMMON,
+  kind: v.literal("request"),
+  /** Absent when the model never got ready. */
+  start: v.optional(Start),
+  /** From input at hand to answer at hand; the upload is not in it. */
+  milliseconds: Milliseconds,
+  /** The model's flag, what it chose, and why: an exposure, in OpenFeature's words. */
+  flag: v.optional(v.string()),
+  variant: v.optional(v.string()),
+  reason: v.string(),
+  /** `ok`, or the code of the error. */
+  outcome: v.string(),
+  /** The error's HTTP status; 200 for `ok`. */
+  status: v.number(),
+  billed: v.boolean(),
+});
+export type RequestEvent = v.InferOutput<typeof RequestEvent>;
+
+/** One shadow of a request: another version that saw the same input after the answer. */
+export const ShadowEvent = v.object({
+  ...COMMON,
+  kind: v.literal("shadow"),
+  /** The version that answered the caller. */
+  against: ModelVersion,
+  /** Units of the version that answered, for the same input. */
+  unitsAgainst: v.record(v.string(), v.number()),
+  outcome: v.picklist(["compared", "failed", "skipped_busy", "skipped_memory"]),
+  comparison: v.optional(ShadowComparison),
+  /** SHA-256 of the request's body, in hex: the input itself is kept nowhere. */
+  inputDigest: v.optional(v.string()),
+  /** A shadow is never billed. */
+  billed: v.literal(false),
+});
+export type ShadowEvent = v.InferOutput<typeof ShadowEvent>;
+
+/** What the edge sends to the queue `usage`, after the answer. */
+export const UsageEvent = v.variant("kind", [RequestEvent, ShadowEvent]);
+export type UsageEvent = v.InferOutput<typeof UsageEvent>;
