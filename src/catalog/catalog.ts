@@ -40,6 +40,10 @@ export const CatalogSource = v.object({
   schema: v.literal(1),
   /** Counts every catalog ever written. */
   number: v.pipe(v.number(), v.safeInteger(), v.minValue(0)),
+  /** When it was written (ISO 8601), by whom, and what they changed. */
+  at: v.optional(v.string()),
+  by: v.optional(v.string()),
+  change: v.optional(v.string()),
   models: v.record(
     ModelName,
     v.object({
@@ -116,7 +120,6 @@ export function withVersion(
   const moved = label ?? (labels[STABLE] === undefined ? STABLE : undefined);
   return {
     ...source,
-    number: source.number + 1,
     models: {
       ...source.models,
       [manifest.name]: {

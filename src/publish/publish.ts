@@ -2,17 +2,11 @@ import { createHash } from "node:crypto";
 
 import * as v from "valibot";
 
-import {
-  type Catalog,
-  CatalogSource,
-  EMPTY_CATALOG,
-  compileCatalog,
-  withVersion,
-} from "../catalog/catalog.ts";
+import { withVersion } from "../catalog/catalog.ts";
+import { changeCatalog } from "../catalog/changes.ts";
 import { type BlobRef, type GateReport, Manifest, type ModelSource } from "../catalog/manifest.ts";
 import { partsOf } from "../catalog/parts.ts";
-import { CATALOG_KV_KEY } from "../catalog/reader.ts";
-import { CATALOG_SOURCE_KEY, blobKey, manifestKey } from "../store/layout.ts";
+import { blobKey, manifestKey } from "../store/layout.ts";
 import type { PublishBucket, PublishTarget } from "./bucket.ts";
 import { buildModel } from "./build.ts";
 import { PublishError } from "./error.ts";
@@ -31,8 +25,8 @@ const WEIGHTS_NAME = "weights.bin";
  */
 const ASSET_EXPANSION = 12;
 
-/** How often a catalog that somebody else has just changed is read again. */
-const CATALOG_ATTEMPTS = 10;
+/** Who lists new versions, in the catalog's history. */
+const PUBLISHER = "publish";
 
 export type Progress = (line: string) => void;
 
@@ -204,50 +198,19 @@ async function describe(built: Candidate): Promise<Publication> {
   return { manifest, blobs };
 }
 
-/** Adds the version to `catalog.json`, then writes what the edge reads. */
+/** Lists the version in the catalog, if it is not yet, and writes what the edge reads. */
 async function addToCatalog(target: PublishTarget, manifest: Manifest): Promise<void> {
-  for (let attempt = 0; attempt < CATALOG_ATTEMPTS; attempt++) {
-    const { source, condition } = await readCatalogSource(target.bucket);
-    const listed = source.models[manifest.name]?.versions.includes(manifest.version) ?? false;
-    const next = listed ? source : withVersion(source, manifest);
-    const written =
-      listed ||
-      (await target.bucket.put(CATALOG_SOURCE_KEY, JSON.stringify(next, undefined, 2), {
-        onlyIf: condition,
-      })) !== null;
-    if (!written) continue;
-    const compiled = await compile(target.bucket, next);
-    await target.namespace.put(CATALOG_KV_KEY, JSON.stringify(compiled));
-    // KV has no conditions: whoever finds a newer catalog after writing may have written over it.
-    const { source: latest } = await readCatalogSource(target.bucket);
-    if (latest.number === next.number) return;
-  }
-  throw new Error("The catalog kept changing while this version was added to it. Run it again.");
-}
-
-/** `catalog.json`, and the condition under which it is still the same. */
-async function readCatalogSource(bucket: PublishBucket) {
-  const stored = await bucket.get(CATALOG_SOURCE_KEY);
-  if (stored === null) return { source: EMPTY_CATALOG, condition: { etagDoesNotMatch: "*" } };
-  const source = v.parse(CatalogSource, JSON.parse(await stored.text()));
-  return { source, condition: { etagMatches: stored.etag } };
-}
-
-async function compile(bucket: PublishBucket, source: CatalogSource): Promise<Catalog> {
-  const manifests = new Map<string, Manifest>();
-  for (const [name, { versions }] of Object.entries(source.models)) {
-    for (const version of versions) {
-      const manifest = await readManifest(bucket, name, version);
-      if (manifest === undefined)
-        throw new Error(`${manifestKey(name, version)} is missing from the bucket.`);
-      manifests.set(manifestKey(name, version), manifest);
-    }
-  }
-  return compileCatalog(source, (name, version) => {
-    const manifest = manifests.get(manifestKey(name, version));
-    if (manifest === undefined) throw new Error(`${manifestKey(name, version)} was not read.`);
-    return manifest;
-  });
+  const { name, version } = manifest;
+  const provenance = {
+    by: PUBLISHER,
+    change: `${name} ${version} is published`,
+    now: Date.now(),
+  };
+  await changeCatalog(target, provenance, (source) =>
+    source.models[name]?.versions.includes(version) === true
+      ? undefined
+      : withVersion(source, manifest),
+  );
 }
 
 async function readManifest(

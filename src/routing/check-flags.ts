@@ -1,17 +1,14 @@
 import * as v from "valibot";
 
 import { type CatalogModel, type FlagSet, STABLE } from "../catalog/catalog.ts";
+import type { FieldProblem } from "../errors.ts";
 import { flagdProvider } from "./flagd.ts";
 import { Variant } from "./variant.ts";
 
-/** Something in a flag that would not do what its author meant. */
-export interface FlagProblem {
-  /** `flags.minilm.targeting.fractional` */
-  readonly field: string;
-  readonly problem: string;
-}
-
-type Models = Readonly<Record<string, Pick<CatalogModel, "labels" | "versions">>>;
+/** What flags may name: labels, and versions by number. */
+type Models = Readonly<
+  Record<string, { readonly labels: CatalogModel["labels"]; readonly versions: object }>
+>;
 
 const WHOLE = 100;
 
@@ -20,8 +17,8 @@ const WHOLE = 100;
  * model, version or variant, fractions that don't add up to 100, rules that can never be reached, and what
  * flagd can't evaluate.
  */
-export function checkFlags(flags: FlagSet, models: Models): FlagProblem[] {
-  const problems: FlagProblem[] = [];
+export function checkFlags(flags: FlagSet, models: Models): FieldProblem[] {
+  const problems: FieldProblem[] = [];
   for (const [name, flag] of Object.entries(flags.flags)) {
     const field = `flags.${name}`;
     const model = Object.hasOwn(models, name) ? models[name] : undefined;
@@ -54,13 +51,17 @@ export function checkFlags(flags: FlagSet, models: Models): FlagProblem[] {
 function variantProblem(value: unknown, model: Models[string]): string | undefined {
   const parsed = v.safeParse(Variant, value);
   if (!parsed.success) {
-    return 'must be a version\'s number, a label, or {"version": …}';
+    return 'must be a version\'s number, a label, or {"version": …, "shadow": {"version": …, "rate": 0 to 1}}';
   }
-  const { version } = parsed.output;
-  const number = model.labels[String(version)] ?? version;
-  if (Object.hasOwn(model.versions, String(number))) return undefined;
+  const { version, shadow } = parsed.output;
   const known = [...Object.keys(model.versions), ...Object.keys(model.labels)].join(", ");
-  return `names version ${version}, which is not published; there are ${known}`;
+  for (const named of shadow === undefined ? [version] : [version, shadow.version]) {
+    const number = Object.hasOwn(model.labels, named) ? model.labels[named] : named;
+    if (!Object.hasOwn(model.versions, String(number))) {
+      return `names version ${named}, which is not published; there are ${known}`;
+    }
+  }
+  return undefined;
 }
 
 /** @param variants undefined in a shared rule, whose variants are those of whoever refers to it */
@@ -68,7 +69,7 @@ function checkRule(
   rule: unknown,
   variants: Readonly<Record<string, unknown>> | undefined,
   field: string,
-  problems: FlagProblem[],
+  problems: FieldProblem[],
 ): void {
   if (typeof rule !== "object" || rule === null) return;
   if (Array.isArray(rule)) {
@@ -90,7 +91,7 @@ function checkFractions(
   words: unknown,
   variants: Readonly<Record<string, unknown>> | undefined,
   field: string,
-  problems: FlagProblem[],
+  problems: FieldProblem[],
 ): void {
   const shares: unknown[] = Array.isArray(words) ? words.filter(Array.isArray) : [];
   let sum = 0;
@@ -111,7 +112,7 @@ function checkFractions(
 }
 
 /** `[condition, then, condition, then, …, else]`: after a condition that always holds nothing is reached. */
-function checkReach(words: unknown, field: string, problems: FlagProblem[]): void {
+function checkReach(words: unknown, field: string, problems: FieldProblem[]): void {
   if (!Array.isArray(words)) return;
   const always = words.findIndex((word, index) => index % 2 === 0 && word === true);
   if (always >= 0 && always + 2 < words.length) {
@@ -123,7 +124,7 @@ function checkReach(words: unknown, field: string, problems: FlagProblem[]): voi
 }
 
 /** What is left is for flagd to say. */
-function evaluationProblems(flags: FlagSet): FlagProblem[] {
+function evaluationProblems(flags: FlagSet): FieldProblem[] {
   try {
     const provider = flagdProvider(flags);
     return Object.keys(flags.flags).flatMap((name) => {

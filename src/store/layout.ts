@@ -1,5 +1,13 @@
 /** Keys of the bucket; `README.md` beside this file says what each holds. */
 export const CATALOG_SOURCE_KEY = "catalog.json";
+export const CATALOGS_PREFIX = "catalogs/";
+
+/** Digits of a catalog's number in its key: keys list in the order of numbers. */
+const CATALOG_DIGITS = 10;
+
+export function catalogKey(number: number): string {
+  return `${CATALOGS_PREFIX}${String(number).padStart(CATALOG_DIGITS, "0")}.json`;
+}
 
 export function blobKey(digest: string): string {
   return `blobs/${digest}`;

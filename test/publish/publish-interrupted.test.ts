@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import * as v from "valibot";
 
 import { CatalogSource, EMPTY_CATALOG, withVersion } from "../../src/catalog/catalog.ts";
@@ -13,6 +13,10 @@ const modelFolder = useModelFolders(`
   const words = new TextEncoder().encode("some words");
   return { onnx: graphs.linearGraph(64, 8), assets: { words, labels: Uint8Array.of(1, 2, 3) } };
 `);
+
+// The catalog's history tells when; two runs that are compared must agree on that.
+beforeEach(() => vi.useFakeTimers({ toFake: ["Date"], now: Date.UTC(2026, 10, 24) }));
+afterEach(() => vi.useRealTimers());
 
 describe("a publication that is interrupted", () => {
   const moments = ["before", "after"] as const;
@@ -81,7 +85,8 @@ describe("publications at the same time", () => {
     await target.bucket.put(manifestKey("other", version), JSON.stringify(manifest));
     const text = await (await target.bucket.get(CATALOG_SOURCE_KEY))?.text();
     const source = text === undefined ? EMPTY_CATALOG : v.parse(CatalogSource, JSON.parse(text));
-    await target.bucket.put(CATALOG_SOURCE_KEY, JSON.stringify(withVersion(source, manifest)));
+    const next = { ...withVersion(source, manifest), number: source.number + 1 };
+    await target.bucket.put(CATALOG_SOURCE_KEY, JSON.stringify(next));
   }
 
   it.each([1, 9])("try again when the catalog changes %i times under them", async (times) => {
@@ -111,7 +116,7 @@ describe("publications at the same time", () => {
       },
     });
     await expect(publish(model, raced)).rejects.toThrow(
-      "The catalog kept changing while this version was added to it. Run it again.",
+      "The catalog kept changing meanwhile; do this again.",
     );
     expect(target.namespace.values.size).toBe(0);
     await publish(model);

@@ -7,7 +7,7 @@ import { Manifest } from "../../src/catalog/manifest.ts";
 import { externalize } from "../../src/publish/onnx/externalize.ts";
 import { signature } from "../../src/publish/onnx/signature.ts";
 import { readModelSource, sourceDigest } from "../../src/publish/source.ts";
-import { blobKey, CATALOG_SOURCE_KEY, manifestKey } from "../../src/store/layout.ts";
+import { CATALOG_SOURCE_KEY, blobKey, catalogKey, manifestKey } from "../../src/store/layout.ts";
 import { linearGraph } from "../support/graphs.ts";
 import { manifestOf } from "../support/manifests.ts";
 import { withHooks } from "../support/memory-bucket.ts";
@@ -28,10 +28,11 @@ describe("publishFolder", () => {
     const model = await modelFolder();
     const { publish, writes, target } = openTarget();
     const manifest = await publish(model);
-    const blobs = writes.slice(0, -3);
-    expect(writes.slice(-3)).toEqual([
+    const blobs = writes.slice(0, -4);
+    expect(writes.slice(-4)).toEqual([
       manifestKey(model.name, 1),
       CATALOG_SOURCE_KEY,
+      catalogKey(1),
       CATALOG_WRITE,
     ]);
     const refs = [
@@ -87,6 +88,9 @@ describe("publishFolder", () => {
     expect(await source()).toEqual({
       schema: 1,
       number: 1,
+      at: expect.any(String),
+      by: "publish",
+      change: `${model.name} 1 is published`,
       models: { [model.name]: { versions: [1], labels } },
     });
     expect(catalog()).toEqual({
@@ -119,7 +123,7 @@ describe("publishFolder", () => {
     const before = state();
     writes.length = 0;
     expect(await publish(model)).toEqual(manifest);
-    expect(writes).toEqual([CATALOG_WRITE]);
+    expect(writes).toEqual([catalogKey(1), CATALOG_WRITE]);
     expect(state()).toEqual(before);
     expect(lines.at(-1)).toBe(`${model.name} 1: already published`);
   });
@@ -130,7 +134,13 @@ describe("publishFolder", () => {
     writes.length = 0;
     const twin = await modelFolder();
     await publish(twin);
-    expect(writes).toEqual([manifestKey(twin.name, 1), CATALOG_SOURCE_KEY, CATALOG_WRITE]);
+    expect(writes).toEqual([
+      manifestKey(twin.name, 1),
+      catalogKey(1),
+      CATALOG_SOURCE_KEY,
+      catalogKey(2),
+      CATALOG_WRITE,
+    ]);
   });
 
   it("uploads a blob again that has another size than it should", async () => {

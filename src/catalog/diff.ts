@@ -1,0 +1,42 @@
+import type { CatalogSource } from "./catalog.ts";
+
+/** One place in which two catalogs differ. */
+export interface Difference {
+  /** `models.minilm.labels.stable`, `flags.minilm.targeting.fractional[1][1]` */
+  readonly field: string;
+  /** Absent where there was nothing. */
+  readonly before?: unknown;
+  readonly after?: unknown;
+}
+
+/** Where two catalogs differ, in what they say: not in their number, time or author. */
+export function diffCatalogs(before: CatalogSource, after: CatalogSource): Difference[] {
+  return [
+    ...diffValues("models", before.models, after.models),
+    ...diffValues("flags", before.flags?.flags ?? {}, after.flags?.flags ?? {}),
+    ...diffValues("$evaluators", before.flags?.$evaluators ?? {}, after.flags?.$evaluators ?? {}),
+  ];
+}
+
+/** Where two JSON values differ; what only one has is named as a whole. */
+export function diffValues(field: string, before: unknown, after: unknown): Difference[] {
+  if (isObject(before) && isObject(after)) {
+    const names = [...new Set([...Object.keys(before), ...Object.keys(after)])].toSorted();
+    return names.flatMap((name) => diffValues(`${field}.${name}`, before[name], after[name]));
+  }
+  if (Array.isArray(before) && Array.isArray(after) && before.length === after.length) {
+    return before.flatMap((value, index) => diffValues(`${field}[${index}]`, value, after[index]));
+  }
+  if (JSON.stringify(before) === JSON.stringify(after)) return [];
+  return [
+    {
+      field,
+      ...(before !== undefined && { before }),
+      ...(after !== undefined && { after }),
+    },
+  ];
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
