@@ -48,7 +48,7 @@ describe("checkFlags", () => {
     [
       "a variant that is no version",
       { variants: { current: true } },
-      'flags.m.variants.current: must be a version\'s number, a label, or {"version": …}',
+      'flags.m.variants.current: must be a version\'s number, a label, or {"version": …, "shadow": {"version": …, "rate": 0 to 1}}',
     ],
     [
       "a missing default",
