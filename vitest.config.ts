@@ -5,6 +5,7 @@ import { cloudflareTest } from "@cloudflare/vitest-plugin";
 import { defineConfig } from "vitest/config";
 
 const WORKERD = "test/workerd/**/*.test.ts";
+const CONTROL = "test/workerd/control/**/*.test.ts";
 /** Written by test/global-setup.ts. */
 const SNAPSHOTS = path.join(import.meta.dirname, ".nearside/test/snapshots");
 
@@ -42,6 +43,26 @@ export default defineConfig({
         test: {
           name: "workerd",
           include: [WORKERD],
+          exclude: [CONTROL],
+          globalSetup: ["test/global-setup.ts"],
+          testTimeout: 60_000,
+          hookTimeout: 120_000,
+        },
+      },
+      {
+        plugins: [
+          cloudflareTest({
+            main: "workers/control/index.ts",
+            wrangler: { configPath: "./workers/control/wrangler.toml" },
+            miniflare: {
+              bindings: { ADMIN_TOKEN: "the-operators-secret" },
+              serviceBindings: { TEST_FILES: readTestFile },
+            },
+          }),
+        ],
+        test: {
+          name: "control",
+          include: [CONTROL],
           globalSetup: ["test/global-setup.ts"],
           testTimeout: 60_000,
           hookTimeout: 120_000,

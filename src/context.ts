@@ -1,7 +1,10 @@
+import type { UsageSender } from "./billing/send-usage.ts";
 import type { CatalogReader } from "./catalog/reader.ts";
 import type { FlagProviders } from "./routing/flag-providers.ts";
+import type { Shadows } from "./routing/shadow.ts";
 import type { ModelHost } from "./runtime/host.ts";
 import type { LoadedModel, ModelLoader } from "./runtime/load-model.ts";
+import type { Activity } from "./telemetry/activity.ts";
 import type { Log } from "./telemetry/log.ts";
 import type { Timing } from "./telemetry/timing.ts";
 
@@ -11,6 +14,9 @@ export interface Isolate {
   readonly host: ModelHost<LoadedModel>;
   readonly loader: ModelLoader;
   readonly flags: FlagProviders;
+  readonly activity: Activity;
+  readonly usage: UsageSender;
+  readonly shadows: Shadows;
   /** The secret of whoever may override flags; nobody may when it is not set. */
   readonly adminToken: string | undefined;
 }
@@ -23,6 +29,8 @@ export interface Context {
   readonly log: Log;
   /** Milliseconds since the epoch. */
   now(): number;
+  /** Milliseconds, monotonic, in fractions: for durations. */
+  clock(): number;
   /** Keeps the request's I/O alive after the answer. */
   waitUntil(promise: Promise<unknown>): void;
 }

@@ -1,6 +1,7 @@
 import type { TestProject } from "vitest/node";
 
 import { prepareRuntime } from "../src/publish/runtime.ts";
+import { storeGuesslang } from "./support/guesslang-files.ts";
 import { storeSnapshots } from "./support/snapshot-cases.ts";
 
 const OLDEST_NODE = [22, 12] as const;
@@ -16,4 +17,5 @@ export default async function setup({ name }: TestProject): Promise<void> {
   }
   await prepareRuntime();
   if (name === "workerd") await storeSnapshots();
+  if (name === "control") await storeGuesslang();
 }

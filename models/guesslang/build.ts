@@ -7,7 +7,7 @@ import {
   readTfjsWeights,
   type TfjsWeights,
 } from "../../src/publish/weights/tfjs.ts";
-import { guesslangGraph } from "./graph.ts";
+import { guesslangGraph, type GuesslangWeights } from "./graph.ts";
 
 const PACKAGE = "@vscode/vscode-languagedetection";
 
@@ -21,12 +21,17 @@ const LABELS = "head/ExpandDims/input";
 export const packages: readonly string[] = [PACKAGE];
 
 export async function build(): Promise<ModelBuild> {
+  return { onnx: guesslangGraph(await authorsWeights()), assets: {} };
+}
+
+/** The parameters as the authors' package holds them. */
+export async function authorsWeights(): Promise<GuesslangWeights> {
   const files = path.join(packageFolder(PACKAGE), "model");
   const modelJson: unknown = JSON.parse(await readFile(path.join(files, "model.json"), "utf8"));
   const shard = await readFile(path.join(files, "group1-shard1of1.bin"));
   const weights = readTfjsWeights(modelJson, shard);
   await checkLabels(weights.get(LABELS));
-  const onnx = guesslangGraph({
+  return {
     embedding: quantized(weights, EMBEDDING),
     linear: quantized(weights, LINEAR),
     linearBias: quantized(weights, LINEAR_BIAS),
@@ -34,8 +39,7 @@ export async function build(): Promise<ModelBuild> {
       kernel: quantized(weights, `${name}/kernel`),
       bias: quantized(weights, `${name}/bias`),
     })),
-  });
-  return { onnx, assets: {} };
+  };
 }
 
 /** The quantized tensor whose name ends so. */

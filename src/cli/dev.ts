@@ -1,14 +1,15 @@
 import path from "node:path";
 
 import { startBridge } from "./bridge/server.ts";
-import { freePort } from "./local-stack.ts";
+import { adminTokenFile } from "./admin-token.ts";
+import { freePorts } from "./local-stack.ts";
 import { curlLine, modelFolders, readExample, send } from "./examples.ts";
 import { parseOptions, parsePort } from "./options.ts";
 import { serve } from "./serve.ts";
 import { stateFolderInUse } from "./state-folder.ts";
 import { lockState, START_COMMAND, wipeState } from "./state-lock.ts";
 
-const USAGE = "npm start -- [--edge-port N] [--fresh]";
+const USAGE = "npm start -- [--edge-port N] [--control-port N] [--fresh]";
 
 /** A command that has the bucket open is done in less. */
 const LOCK_WAIT_MS = 5_000;
@@ -22,30 +23,39 @@ export async function dev(words: readonly string[]): Promise<number> {
     words,
     {
       "edge-port": { type: "string", default: "8787" },
+      "control-port": { type: "string", default: "8788" },
       fresh: { type: "boolean", default: false },
     },
     USAGE,
   );
-  const edgePort = parsePort(options["edge-port"]);
+  const ports = [parsePort(options["edge-port"]), parsePort(options["control-port"])] as const;
   // Before anything is wiped or waited for.
-  await freePort(edgePort);
+  const [edgePort, controlPort] = await freePorts(...ports);
   const stateFolder = stateFolderInUse();
   const lock = await lockState(stateFolder, START_COMMAND, LOCK_WAIT_MS);
   try {
     if (options.fresh) {
-      console.log("Wiping the local bucket and catalog (--fresh)");
+      console.log("Wiping the local bucket, catalog, rollouts and admin token (--fresh)");
       await wipeState(stateFolder);
     }
-    await serveUntilStopped(edgePort, stateFolder);
+    await serveUntilStopped({ edgePort, controlPort, stateFolder });
   } finally {
     await lock.release();
   }
   return 0;
 }
 
-async function serveUntilStopped(edgePort: number, stateFolder: string): Promise<void> {
-  const stack = await serve({ edgePort, stateFolder }, (line) => console.log(line));
-  const bridge = await startBridge(stack.target, stateFolder);
+interface Places {
+  readonly edgePort: number;
+  readonly controlPort: number;
+  readonly stateFolder: string;
+}
+
+async function serveUntilStopped(places: Places): Promise<void> {
+  const { stateFolder } = places;
+  const stack = await serve(places, (line) => console.log(line));
+  const { controlUrl, adminToken } = stack;
+  const bridge = await startBridge(stack.target, stateFolder, { controlUrl, adminToken });
   const stopped = untilStopped();
 
   const folders = await modelFolders();
@@ -58,12 +68,22 @@ async function serveUntilStopped(edgePort: number, stateFolder: string): Promise
     console.log(`It answers:\n\n  ${await response.text()}\n`);
   }
   console.log(
+    `The control plane answers at ${controlUrl}: npx nearside rollout --help\n` +
+      `Its admin token is in ${shortest(adminTokenFile(stateFolder))}; the command line finds it by itself.\n`,
+  );
+  console.log(
     `Models: ${folders.map((folder) => path.basename(folder)).join(", ")}. Ctrl-C stops.`,
   );
   await stopped;
   console.log("\nStopping");
   await bridge.stop();
   await stack.stop();
+}
+
+/** A path as short as it can be typed here. */
+function shortest(file: string): string {
+  const relative = path.relative(process.cwd(), file);
+  return relative.startsWith("..") ? file : relative;
 }
 
 /** Takes the place of Miniflare's own listeners, which end the process before anything is closed. */

@@ -66,11 +66,24 @@ export async function lockState(
 /** The command whose bridge others use while it holds the lock. */
 export const START_COMMAND = "npm start";
 
+/** Who has the folder open at this moment. */
+export async function holderOf(folder: string): Promise<Holder | undefined> {
+  const holder = await readHolder(path.join(folder, LOCK_FILE));
+  return holder !== undefined && isRunning(holder.pid) ? holder : undefined;
+}
+
 /** For whoever waited in vain. */
 export function inUse(folder: string, { pid, command }: Holder): UserError {
   return new UserError(
     `The local bucket is in use by \`${command}\` (process ${pid}), and only one process may open it. ` +
       `Run this again when that has ended. If it is no process of Nearside, remove ${path.join(folder, LOCK_FILE)}.`,
+  );
+}
+
+/** For whoever came before `npm start` answers. */
+export function gettingReady({ pid }: Holder): UserError {
+  return new UserError(
+    `\`${START_COMMAND}\` (process ${pid}) is still getting ready. Run this again when it answers.`,
   );
 }
 

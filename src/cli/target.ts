@@ -4,8 +4,15 @@ import type { PublishTarget } from "../publish/bucket.ts";
 import { readAnnouncement } from "./bridge/announcement.ts";
 import { answers, connectBridge } from "./bridge/client.ts";
 import { stateFolderInUse } from "./state-folder.ts";
-import { type Holder, inUse, RETRY_MS, START_COMMAND, tryLock } from "./state-lock.ts";
-import { UserError } from "./user-error.ts";
+import {
+  gettingReady,
+  type Holder,
+  inUse,
+  RETRY_MS,
+  START_COMMAND,
+  tryLock,
+} from "./state-lock.ts";
+import type { UserError } from "./user-error.ts";
 
 /** A bucket and namespace, for as long as a command runs. */
 export interface Target extends PublishTarget {
@@ -78,8 +85,5 @@ export async function openTarget(options: TargetOptions): Promise<Target> {
 }
 
 function outOfReach(stateFolder: string, holder: Holder): UserError {
-  if (holder.command !== START_COMMAND) return inUse(stateFolder, holder);
-  return new UserError(
-    `\`${START_COMMAND}\` (process ${holder.pid}) is still getting ready. Run this again when it answers.`,
-  );
+  return holder.command === START_COMMAND ? gettingReady(holder) : inUse(stateFolder, holder);
 }

@@ -4,7 +4,7 @@ import { NearsideError } from "../errors.ts";
 import type { Target } from "../routing/choose.ts";
 import { type BoundTask, taskFor } from "../tasks/index.ts";
 import type { TaskRequest } from "../tasks/task.ts";
-import { decodeJson, isJson, mediaType, parseJson, readBody } from "./body.ts";
+import { type MediaType, decodeJson, isJson, mediaType, parseJson, readBody } from "./body.ts";
 import { answer } from "./pipeline.ts";
 
 /**
@@ -12,14 +12,23 @@ import { answer } from "./pipeline.ts";
  * type that the task takes, with parameters in the query.
  */
 export function postPredict(context: Context, target: Target, request: Request): Promise<Response> {
+  const type = mediaType(request.headers.get("content-type"));
   return answer(context, target, request, {
-    async decode(manifest) {
+    read(manifest) {
+      refuseMediaType(type, taskOf(manifest));
+      return readBody(request, manifest.limits.maxBodyBytes);
+    },
+    decode(body, manifest) {
       const task = taskOf(manifest);
-      return { task, input: task.decode(await readTaskRequest(request, task, manifest)) };
+      // A shadow's task may take other media types.
+      refuseMediaType(type, task);
+      return { task, input: task.decode(taskRequest(body, type, request.url)) };
     },
     run: ({ session, resources }, { task, input }) => task.run(session, resources, input),
     encode: ({ output }) =>
       new Response(JSON.stringify(output), { headers: { "content-type": "application/json" } }),
+    answerOf: ({ output }) => ({ form: "task", output }),
+    units: ({ units }) => units,
   });
 }
 
@@ -33,29 +42,24 @@ function taskOf(manifest: Manifest): BoundTask {
   );
 }
 
-async function readTaskRequest(
-  request: Request,
-  task: BoundTask,
-  manifest: Manifest,
-): Promise<TaskRequest> {
-  const type = mediaType(request.headers.get("content-type"));
-  if (!isJson(type) && !accepts(task, type.essence)) {
-    const accepted = ["application/json", ...task.mediaTypes].join(", ");
-    throw new NearsideError(
-      "unsupported_media_type",
-      `${type.essence === "" ? "There is no content type" : `"${type.essence}" is not accepted`}; send one of ${accepted}.`,
-      { field: "content-type" },
-    );
-  }
-  const bytes = await readBody(request, manifest.limits.maxBodyBytes);
+function refuseMediaType(type: MediaType, task: BoundTask): void {
+  if (isJson(type) || accepts(task, type.essence)) return;
+  const accepted = ["application/json", ...task.mediaTypes].join(", ");
+  throw new NearsideError(
+    "unsupported_media_type",
+    `${type.essence === "" ? "There is no content type" : `"${type.essence}" is not accepted`}; send one of ${accepted}.`,
+    { field: "content-type" },
+  );
+}
+
+function taskRequest(bytes: Uint8Array<ArrayBuffer>, type: MediaType, url: string): TaskRequest {
   if (!isJson(type)) {
-    const parameters = queryParameters(new URL(request.url).searchParams);
     return {
       kind: "raw",
       mediaType: type.essence,
       mediaParameters: type.parameters,
       bytes,
-      parameters,
+      parameters: queryParameters(new URL(url).searchParams),
     };
   }
   const body = parseJson(decodeJson(bytes));

@@ -57,6 +57,16 @@ router.all("*", (request, context) => refuseMethod(request, context));
 
 /** Routes a request and gives its answer what every answer has. Never throws. */
 export async function route(request: Request, context: Context): Promise<Response> {
+  const { activity } = context.isolate;
+  const visit = activity.begin(context.now());
+  try {
+    return await respond(request, context);
+  } finally {
+    activity.end(visit, context.now());
+  }
+}
+
+async function respond(request: Request, context: Context): Promise<Response> {
   const response = URL.canParse(request.url)
     ? await router.fetch(request as IRequest & Request, context)
     : problemResponse(

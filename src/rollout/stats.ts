@@ -14,6 +14,12 @@ export interface ComparisonStats {
   /** Shadows by outcome: `compared`, `failed`, `skipped_busy`, `skipped_memory`. */
   outcomes: Record<string, number>;
   items: number;
+  /**
+   * Compared requests that had items, and the sum of each one's share of items that disagree. The guard
+   * judges by these: rows of one request resemble each other, so they are no independent evidence.
+   */
+  requests: number;
+  disagreeing: number;
   /** Items whose answers are another one, by the guard's tolerance. */
   disagreements: number;
   flips: number;

@@ -1,3 +1,4 @@
+import { isAdmin } from "../accounts/admin-token.ts";
 import { NearsideError } from "../errors.ts";
 import type { Caller } from "./choose.ts";
 
@@ -44,19 +45,4 @@ export function callerOf(
       inputBytes: Number(request.headers.get("content-length") ?? 0),
     },
   };
-}
-
-function isAdmin(request: Request, adminToken: string | undefined): boolean {
-  if (adminToken === undefined || adminToken === "") return false;
-  const [scheme = "", given = ""] = (request.headers.get("authorization") ?? "").split(" ");
-  return scheme.toLowerCase() === "bearer" && equalInConstantTime(given, adminToken);
-}
-
-const encoder = new TextEncoder();
-
-/** Takes as long whatever is given: a wrong token is compared with itself when its length differs. */
-function equalInConstantTime(given: string, secret: string): boolean {
-  const [a, b] = [encoder.encode(given), encoder.encode(secret)];
-  const isSameLength = a.length === b.length;
-  return crypto.subtle.timingSafeEqual(a, isSameLength ? b : a) && isSameLength;
 }

@@ -30,8 +30,16 @@ export interface Choice {
   /** The model's flag, when it was evaluated. */
   readonly flag?: string;
   readonly variant?: string;
+  /** The version that sees the same input after the answer. */
+  readonly shadow?: ShadowChoice;
   /** Why the flag was of no use and `stable` answers; for operators. */
   readonly fault?: unknown;
+}
+
+export interface ShadowChoice {
+  readonly manifest: Manifest;
+  /** Share of requests, 0 to 1. */
+  readonly rate: number;
 }
 
 const EXPLICIT = "EXPLICIT";
@@ -144,7 +152,26 @@ async function flaggedVersion(
   const manifest = versionOf(model, String(chosen.output.version));
   if (manifest === undefined) return fallBack(ERROR, `Variant "${variant}" names no version.`);
   if (isOff(model, manifest)) return fallBack("OFF");
-  return { manifest, reason, flag: name, ...(variant !== undefined && { variant }) };
+  const shadow = shadowOf(model, manifest, chosen.output);
+  return {
+    manifest,
+    reason,
+    flag: name,
+    ...(variant !== undefined && { variant }),
+    ...(shadow !== undefined && { shadow }),
+  };
+}
+
+/** A shadow that is not there, is switched off or would answer the same is left out. */
+function shadowOf(
+  model: CatalogModel,
+  answering: Manifest,
+  { shadow }: Variant,
+): ShadowChoice | undefined {
+  if (shadow === undefined) return undefined;
+  const manifest = versionOf(model, String(shadow.version));
+  if (manifest === undefined || manifest.version === answering.version) return undefined;
+  return isOff(model, manifest) ? undefined : { manifest, rate: shadow.rate };
 }
 
 function versionOf(model: CatalogModel, wanted: string): Manifest | undefined {

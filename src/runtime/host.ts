@@ -23,6 +23,8 @@ export interface HostContext {
   /** Takes the milliseconds of each phase of a load. */
   readonly timing?: { add(phase: string, milliseconds: number): void };
   waitUntil(promise: Promise<unknown>): void;
+  /** A guest takes only room that is free: no model leaves for it, and its own is the first to leave. */
+  readonly isGuest?: boolean;
 }
 
 export interface LoadContext extends HostContext {
@@ -86,6 +88,8 @@ interface Entry<M> {
   model: M | undefined;
   loadedAt: number;
   users: number;
+  /** Nobody but a guest has used it lately, or waits for it. */
+  isGuest: boolean;
   /** Requests that wait for the load, those among them that were cancelled too. */
   waiters: number;
 }
@@ -147,6 +151,7 @@ export class ModelHost<M extends HostedModel> {
 
     this.#entries.delete(key);
     this.#entries.set(key, entry);
+    entry.isGuest = context.isGuest === true;
     try {
       return await use(model, isWarm ? "warm" : model.start);
     } finally {
@@ -169,6 +174,19 @@ export class ModelHost<M extends HostedModel> {
   /** Whether a model can be held at all, with nothing beside it. */
   fits({ memory }: Manifest): boolean {
     return memory.heapBytes + memory.taskBytes <= this.#budget.limit;
+  }
+
+  /** Whether a guest may come: the model is here, or fits beside everything that is. */
+  hasRoomFor({ name, version, memory }: Manifest): boolean {
+    return (
+      this.#entries.has(`${name}/${version}`) ||
+      this.#budget.isFree(memory.heapBytes + memory.taskBytes)
+    );
+  }
+
+  /** Whether a version is loaded, and nobody has to wait for it. */
+  isLoaded({ name, version }: Manifest): boolean {
+    return this.#entries.get(`${name}/${version}`)?.model !== undefined;
   }
 
   /** Whether a load of this version failed so recently that it would not be tried again now. */
@@ -201,6 +219,7 @@ export class ModelHost<M extends HostedModel> {
     for (;;) {
       this.#refuseIfFailing(key, context.now());
       const entry = this.#entries.get(key) ?? this.#begin(key, manifest, context);
+      if (entry.isGuest && context.isGuest !== true) this.#promote(entry);
       entry.waiters++;
       try {
         await entry.load.settled(context, () => {
@@ -228,11 +247,12 @@ export class ModelHost<M extends HostedModel> {
     }
     const entry: Entry<M> = {
       manifest,
-      holding: this.#budget.open(),
+      holding: this.#budget.open(() => !entry.isGuest),
       load: new SharedLoad(this.#options.stallMs ?? STALL_MS),
       model: undefined,
       loadedAt: 0,
       users: 0,
+      isGuest: context.isGuest === true,
       waiters: 0,
     };
     this.#entries.set(key, entry);
@@ -301,14 +321,20 @@ export class ModelHost<M extends HostedModel> {
     );
   }
 
+  /** A caller waits for what a guest began to load: for them others leave. */
+  #promote(entry: Entry<M>): void {
+    entry.isGuest = false;
+    this.#budget.changed();
+  }
+
+  /** Guests' models go first. */
   #evictOldest(): boolean {
-    for (const [key, entry] of this.#entries) {
-      if (!this.#isIdle(entry)) continue;
-      this.#drop(key, entry);
-      this.#evictions++;
-      return true;
-    }
-    return false;
+    const idle = [...this.#entries].filter(([, entry]) => this.#isIdle(entry));
+    const found = idle.find(([, { isGuest }]) => isGuest) ?? idle[0];
+    if (found === undefined) return false;
+    this.#drop(...found);
+    this.#evictions++;
+    return true;
   }
 
   #idleBytes(): number {

@@ -44,7 +44,8 @@ export class MemoryBudget {
     return this.#held;
   }
 
-  open(): Holding {
+  /** @param mayEvict whether others may be made to leave for this holding; asked each time */
+  open(mayEvict: () => boolean = () => true): Holding {
     let bytes = 0;
     let closed = false;
     const resize = (next: number): void => {
@@ -58,7 +59,7 @@ export class MemoryBudget {
       },
       resize,
       tryResize: (next) => {
-        if (closed || !this.#makeRoom(next - bytes)) return false;
+        if (closed || !this.#makeRoom(next - bytes, mayEvict)) return false;
         resize(next);
         return true;
       },
@@ -67,6 +68,11 @@ export class MemoryBudget {
         closed = true;
       },
     };
+  }
+
+  /** Whether `more` bytes are free without anybody leaving. */
+  isFree(more: number): boolean {
+    return this.#held + more <= this.limit;
   }
 
   /** Like `tryResize`, but waits for room until `deadline`. */
@@ -92,11 +98,12 @@ export class MemoryBudget {
     for (const wake of waiting) wake();
   }
 
-  #makeRoom(more: number): boolean {
-    if (more <= 0) return true;
+  #makeRoom(more: number, mayEvict: () => boolean): boolean {
+    if (more <= 0 || this.isFree(more)) return true;
+    if (!mayEvict()) return false;
     // What can't fit in any case makes nobody leave.
     if (this.#held - this.#idleBytes() + more > this.limit) return false;
-    while (this.#held + more > this.limit) {
+    while (!this.isFree(more)) {
       if (!this.#evict()) return false;
     }
     return true;

@@ -1,4 +1,4 @@
-import { startLocalStack } from "../../src/cli/local-stack.ts";
+import { startEdge } from "../../src/cli/local-stack.ts";
 import { send } from "../../src/cli/examples.ts";
 import { type Figure, figureOf, ratioOf } from "./figure.ts";
 import { type Report, spread } from "./report.ts";
@@ -141,7 +141,7 @@ async function measureFirstAnswer(folder: string, { model, example }: Subject, k
   const worker =
     kind === "plain"
       ? await startBenchWorker(folder, BENCH_STATE)
-      : await startLocalStack({ edgePort: 0, stateFolder: EDGE_STATE });
+      : await startEdge({ edgePort: 0, stateFolder: EDGE_STATE });
   try {
     const url = "edgeUrl" in worker ? worker.edgeUrl : worker.url;
     const request = kind === "plain" ? { ...example, path: `/predict/${model}` } : example;

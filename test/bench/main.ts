@@ -14,6 +14,7 @@ const BENCHMARKS: Readonly<Record<string, Entry>> = {
   memory: { load: async () => (await import("./memory.ts")).memory, samples: 1 },
   native: { load: async () => (await import("./native.ts")).native, samples: 9 },
   routing: { load: async () => (await import("./routing.ts")).routing, samples: 9 },
+  shadow: { load: async () => (await import("./shadow.ts")).shadow, samples: 9 },
   warm: { load: async () => (await import("./warm.ts")).warm, samples: 9 },
 };
 

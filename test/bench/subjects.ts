@@ -1,7 +1,7 @@
 import path from "node:path";
 
 import { type ExampleRequest, modelFolders, readExample } from "../../src/cli/examples.ts";
-import { bundleWorkers, startLocalStack } from "../../src/cli/local-stack.ts";
+import { bundleWorkers, startEdge } from "../../src/cli/local-stack.ts";
 import type { Manifest } from "../../src/catalog/manifest.ts";
 import { type BuiltModel, buildModel } from "../../src/publish/build.ts";
 import { publishFolder } from "../../src/publish/publish.ts";
@@ -40,7 +40,7 @@ export async function prepareSubjects(say: (line: string) => void): Promise<Prep
   await prepareRuntime();
   await bundleWorkers();
   const benchFolder = await bundleBenchWorker("cold");
-  const edge = await startLocalStack({ edgePort: 0, stateFolder: EDGE_STATE });
+  const edge = await startEdge({ edgePort: 0, stateFolder: EDGE_STATE });
   const bench = await startBenchWorker(benchFolder, BENCH_STATE);
   const bucket = await bench.miniflare.getR2Bucket("MODELS", "bench");
   const subjects: Subject[] = [];

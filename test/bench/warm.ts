@@ -1,4 +1,4 @@
-import { startLocalStack } from "../../src/cli/local-stack.ts";
+import { startEdge } from "../../src/cli/local-stack.ts";
 import { type BenchRequest, KeepAliveClient, requestsPerSecond } from "./client.ts";
 import { type Figure, figureOf } from "./figure.ts";
 import { type Report, spread } from "./report.ts";
@@ -32,7 +32,7 @@ export async function warm(
 ): Promise<Report & { readonly cases: readonly WarmCase[] }> {
   const { subjects, benchFolder } = await prepareSubjects(say);
   const echoFolder = await bundleBenchWorker("echo");
-  const edge = await startLocalStack({ edgePort: 0, stateFolder: EDGE_STATE });
+  const edge = await startEdge({ edgePort: 0, stateFolder: EDGE_STATE });
   const echo = await startBenchWorker(echoFolder, undefined);
   const bare = await startBenchWorker(benchFolder, BENCH_STATE);
   try {

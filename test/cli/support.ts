@@ -5,7 +5,8 @@ import path from "node:path";
 
 import { type Catalog, EMPTY_CATALOG, withVersion } from "../../src/catalog/catalog.ts";
 import type { BlobRef, Manifest } from "../../src/catalog/manifest.ts";
-import { nearside } from "../../src/cli/nearside/main.ts";
+import { openControl } from "../../src/cli/nearside/open-control.ts";
+import { nearside, type Surroundings } from "../../src/cli/nearside/main.ts";
 import type { Target } from "../../src/cli/target.ts";
 import type { PublishBucket, PublishTarget } from "../../src/publish/bucket.ts";
 import { blobKey, CATALOG_SOURCE_KEY, manifestKey } from "../../src/store/layout.ts";
@@ -36,9 +37,38 @@ export async function say(store: PublishTarget, ...words: string[]) {
       said.opened++;
       return target;
     },
+    ...NOTHING_ELSE,
   });
   return { ...said, exitCode };
 }
+
+const NOTHING_ELSE = {
+  control: () => Promise.reject(new Error("this command asks no control plane")),
+  input: () => Promise.resolve(""),
+  wait: () => Promise.resolve(),
+  isTerminal: false,
+};
+
+/** What `nearside <words>` says and returns, with the control plane that `env` names. */
+export async function sayTo(
+  env: Readonly<Record<string, string>>,
+  words: readonly string[],
+  more: Partial<Surroundings> = {},
+) {
+  const said = { out: "", err: "" };
+  const exitCode = await nearside(words, {
+    ...NOTHING_ELSE,
+    out: (text) => (said.out += text),
+    err: (text) => (said.err += text),
+    open: () => Promise.reject(new Error("this command opens no bucket")),
+    control: (remote) => openControl({ remote, env, stateFolder: NO_STATE }),
+    ...more,
+  });
+  return { ...said, exitCode };
+}
+
+/** A state folder in which nothing runs. */
+const NO_STATE = path.join(tmpdir(), "nearside-no-such-state");
 
 export async function sayJson(store: PublishTarget, ...words: string[]) {
   const { out, err, exitCode } = await say(store, ...words, "--json");

@@ -189,6 +189,51 @@ describe("chooseVersion", () => {
   });
 });
 
+describe("a shadow", () => {
+  const shadowed = (shadow: unknown): object => ({
+    state: "ENABLED",
+    variants: { current: { version: 1, shadow } },
+    defaultVariant: "current",
+  });
+
+  it.each<[string, string | number, number]>([
+    ["version", 3, 3],
+    ["label", "canary", 2],
+  ])("comes with the flag's choice, by %s", async (_, version, number) => {
+    expect(await choose(catalogOf(shadowed({ version, rate: 0.25 })), "a")).toEqual({
+      manifest: expect.objectContaining({ version: 1 }),
+      reason: "STATIC",
+      flag: "m",
+      variant: "current",
+      shadow: { manifest: expect.objectContaining({ version: number }), rate: 0.25 },
+    });
+  });
+
+  it.each<[string, string | number, object?]>([
+    ["is not published", 99],
+    ["has a label that nobody gave", "beta"],
+    ["is the version that answers", 1],
+    ["has the label of the version that answers", "stable"],
+    ["is switched off", 2, { offVersions: [2] }],
+  ])("is left out when it %s, and the answer stays the flag's", async (_, version, more = {}) => {
+    const choice = await choose(catalogOf(shadowed({ version, rate: 1 }), more), "a");
+    expect(choice).toEqual({
+      manifest: expect.objectContaining({ version: 1 }),
+      reason: "STATIC",
+      flag: "m",
+      variant: "current",
+    });
+  });
+
+  it("has none where the URL, the operator or stable decides", async () => {
+    const catalog = catalogOf(shadowed({ version: 2, rate: 1 }), { offVersions: [1] });
+    const on = catalogOf(shadowed({ version: 2, rate: 1 }));
+    expect(await choose(on, "a", {}, "1")).not.toHaveProperty("shadow");
+    expect(await choose(on, "a", { override: "1" })).not.toHaveProperty("shadow");
+    await expect(choose(catalog, "a")).rejects.toMatchObject({ code: "version_off" });
+  });
+});
+
 describe("switches", () => {
   it("answer nobody while the model is off", async () => {
     await expect(choose(catalogOf(undefined, { off: true }), "a")).rejects.toMatchObject({

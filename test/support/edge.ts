@@ -1,12 +1,25 @@
 import { createExecutionContext, waitOnExecutionContext } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 
+import type { UsageEvent } from "../../src/billing/usage-event.ts";
 import type { Env } from "../../workers/edge/env.ts";
 import { createIsolate, handle } from "../../workers/edge/index.ts";
 
-/** An edge of its own, with every call on a binding counted. */
+/** A queue that keeps what it is given. */
+function capturingQueue(events: UsageEvent[]): Queue<UsageEvent> {
+  const queue: Pick<Queue<UsageEvent>, "sendBatch"> = {
+    sendBatch: async (messages) => {
+      for (const { body } of messages) events.push(body);
+      return { metadata: { metrics: { backlogCount: 0, backlogBytes: 0 } } };
+    },
+  };
+  return queue as Queue<UsageEvent>;
+}
+
+/** An edge of its own, with every call on a binding counted, and its usage events kept. */
 export function edgeOf(overrides: Partial<Env> = {}) {
   const calls: string[] = [];
+  const events: UsageEvent[] = [];
   const counted = <T extends object>(name: string, binding: T): T =>
     new Proxy(binding, {
       get(target, property) {
@@ -21,19 +34,23 @@ export function edgeOf(overrides: Partial<Env> = {}) {
   const bindings: Env = {
     MODELS: counted("MODELS", overrides.MODELS ?? env.MODELS),
     CATALOG: counted("CATALOG", overrides.CATALOG ?? env.CATALOG),
+    USAGE: overrides.USAGE ?? capturingQueue(events),
     MODEL_BUDGET_BYTES: overrides.MODEL_BUDGET_BYTES ?? env.MODEL_BUDGET_BYTES,
+    ...(overrides.FLAGS !== undefined && { FLAGS: overrides.FLAGS }),
     ...(overrides.ADMIN_TOKEN !== undefined && { ADMIN_TOKEN: overrides.ADMIN_TOKEN }),
   };
   const isolate = createIsolate(bindings);
+  /** Sends a request; `settled` waits for what the edge does after its answer. */
+  const begin = async (path: string, init?: RequestInit) => {
+    const execution = createExecutionContext();
+    const request = new Request(`https://edge.test${path}`, init);
+    const response = await handle(request, isolate, execution);
+    return { response, settled: () => waitOnExecutionContext(execution) };
+  };
   /** Sends a request and waits for what the edge does after its answer. */
   const send = async (path: string, init?: RequestInit): Promise<Response> => {
-    const execution = createExecutionContext();
-    const response = await handle(
-      new Request(`https://edge.test${path}`, init),
-      isolate,
-      execution,
-    );
-    await waitOnExecutionContext(execution);
+    const { response, settled } = await begin(path, init);
+    await settled();
     return response;
   };
   const post = (path: string, body: unknown): Promise<Response> =>
@@ -44,5 +61,5 @@ export function edgeOf(overrides: Partial<Env> = {}) {
     });
   const infer = (model: string, inputs: unknown, more: object = {}): Promise<Response> =>
     post(`/v2/models/${model}/infer`, { inputs, ...more });
-  return { calls, isolate, send, post, infer };
+  return { calls, events, isolate, begin, send, post, infer };
 }

@@ -1,14 +1,18 @@
 import wasm from "../../.nearside/runtime/ort.wasm";
 import identity from "../../.nearside/runtime/runtime.json";
+import { UsageSender } from "../../src/billing/send-usage.ts";
 import { CatalogReader } from "../../src/catalog/reader.ts";
 import type { Context, Isolate } from "../../src/context.ts";
 import { requestId } from "../../src/protocol/request-id.ts";
 import { route } from "../../src/protocol/router.ts";
 import { FlagProviders } from "../../src/routing/flag-providers.ts";
+import { Shadows } from "../../src/routing/shadow.ts";
+import { flagshipProvider } from "../../src/routing/flagship.ts";
 import { ModelHost } from "../../src/runtime/host.ts";
 import { ModelLoader } from "../../src/runtime/load-model.ts";
 import { BlobStore } from "../../src/store/blobs.ts";
 import { taskFor } from "../../src/tasks/index.ts";
+import { Activity } from "../../src/telemetry/activity.ts";
 import { consoleLog } from "../../src/telemetry/log.ts";
 import { Timing } from "../../src/telemetry/timing.ts";
 import type { Env } from "./env.ts";
@@ -35,6 +39,7 @@ export function handle(
     timing: new Timing(() => performance.now()),
     log: consoleLog,
     now: () => Date.now(),
+    clock: () => performance.now(),
     waitUntil: (promise) => execution.waitUntil(promise),
   };
   return route(request, context);
@@ -49,16 +54,26 @@ export function createIsolate(env: Env): Isolate {
     onFallback: ({ name, version }, fault, cause) =>
       consoleLog.error("snapshot_fallback", cause, { model: name, version, fault }),
   });
+  const host = new ModelHost({
+    budgetBytes: Number(env.MODEL_BUDGET_BYTES),
+    load: (manifest, context) => loader.load(manifest, context),
+  });
+  const flagship = env.FLAGS && flagshipProvider(env.FLAGS);
+  const activity = new Activity();
+  const usage = new UsageSender(env.USAGE);
   return {
     catalog: new CatalogReader(env.CATALOG, (cause) =>
       consoleLog.error("catalog_read_failed", cause),
     ),
-    host: new ModelHost({
-      budgetBytes: Number(env.MODEL_BUDGET_BYTES),
-      load: (manifest, context) => loader.load(manifest, context),
-    }),
+    host,
     loader,
-    flags: new FlagProviders((cause) => consoleLog.error("flag_failed", cause)),
+    flags: new FlagProviders(
+      (cause) => consoleLog.error("flag_failed", cause),
+      flagship && (() => flagship),
+    ),
+    activity,
+    usage,
+    shadows: new Shadows({ host, activity, usage }),
     adminToken: env.ADMIN_TOKEN,
   };
 }

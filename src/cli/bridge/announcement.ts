@@ -3,12 +3,15 @@ import path from "node:path";
 
 import * as v from "valibot";
 
-/** `stack.json` in the state folder, for its owner's eyes only: where the bridge of `npm start` listens. */
+/** `stack.json` in the state folder, for its owner's eyes only: where `npm start` listens. */
 const Announcement = v.object({
   pid: v.pipe(v.number(), v.safeInteger(), v.minValue(1)),
   port: v.pipe(v.number(), v.safeInteger(), v.minValue(1), v.maxValue(65_535)),
   /** Whoever shows it may do anything with the bucket. */
   token: v.pipe(v.string(), v.minLength(32)),
+  /** The control plane, where one is served. */
+  controlUrl: v.optional(v.pipe(v.string(), v.url())),
+  adminToken: v.optional(v.pipe(v.string(), v.minLength(1))),
 });
 export type Announcement = v.InferOutput<typeof Announcement>;
 

@@ -7,7 +7,7 @@ import * as v from "valibot";
 
 import type { ListOptions, PublishTarget, PutConditions } from "../../publish/bucket.ts";
 import { HOST } from "../state-folder.ts";
-import { announce, withdraw } from "./announcement.ts";
+import { type Announcement, announce, withdraw } from "./announcement.ts";
 
 export interface Bridge {
   readonly port: number;
@@ -28,7 +28,11 @@ export interface Bridge {
  * | `POST /delete`                                     | `delete` of the keys in a JSON array                           |
  * | `PUT /values?key=`                                 | the namespace's `put`                                          |
  */
-export async function startBridge(target: PublishTarget, stateFolder: string): Promise<Bridge> {
+export async function startBridge(
+  target: PublishTarget,
+  stateFolder: string,
+  control: Pick<Announcement, "controlUrl" | "adminToken"> = {},
+): Promise<Bridge> {
   const token = randomBytes(32).toString("hex");
   const server = createServer((request, response) => {
     void answer(target, token, request, response);
@@ -38,7 +42,7 @@ export async function startBridge(target: PublishTarget, stateFolder: string): P
     server.listen(0, HOST, resolve);
   });
   const { port } = server.address() as AddressInfo;
-  await announce(stateFolder, { pid: process.pid, port, token });
+  await announce(stateFolder, { pid: process.pid, port, token, ...control });
   return {
     port,
     token,

@@ -1,19 +1,33 @@
 import type { ParseArgsConfig } from "node:util";
 
 import type { Target } from "../target.ts";
+import type { ControlClient } from "./control-client.ts";
 
 type Options = NonNullable<ParseArgsConfig["options"]>;
+
+/** A list for what may be given more than once. */
+export type OptionValue = string | boolean | readonly (string | boolean)[] | undefined;
 
 /** What a command may use while it runs. */
 export interface CommandContext {
   /** Words that are no options, in order. */
   readonly words: readonly string[];
   /** Options by name, as `parseArgs` gives them. */
-  readonly options: Readonly<Record<string, string | boolean | undefined>>;
+  readonly options: Readonly<Record<string, OptionValue>>;
   /** Opens the bucket and namespace that `--remote` chooses; closed when the command ends. */
   target(): Promise<Target>;
+  /** The control plane of the running `npm start`, or the one that the environment names. */
+  control(): Promise<ControlClient>;
+  /** All of the standard input. */
+  input(): Promise<string>;
   /** A line of progress, for a person: on the error stream, and not at all with `--json`. */
   say(line: string): void;
+  /**
+   * What is going on at this moment: drawn over what was shown last where the error stream is a terminal,
+   * and otherwise the line alone, when it is another one. Nothing with `--json`.
+   */
+  show(block: string, line: string): void;
+  wait(milliseconds: number): Promise<void>;
 }
 
 /** What a command found: a value for `--json`, and words for a person. */

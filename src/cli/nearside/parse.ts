@@ -14,6 +14,8 @@ export const COMMON_OPTIONS = {
 export interface CommandLine {
   /** `models show`; undefined when no command was typed. */
   readonly name: string | undefined;
+  /** `rollout`: the first word of several commands, alone. */
+  readonly family?: string;
   /** Everything else. */
   readonly rest: readonly string[];
 }
@@ -34,6 +36,9 @@ export function findCommand(words: readonly string[], names: readonly string[]):
     if (names.some((name) => name.startsWith(`${word} `))) throw noCommand(both, names);
   }
   if (names.includes(word)) return { name: word, rest: without(first) };
+  if (names.some((name) => name.startsWith(`${word} `))) {
+    return { name: undefined, family: word, rest: without(first) };
+  }
   throw noCommand(word, names);
 }
 
@@ -89,7 +94,18 @@ function checkCount(name: string, usage: string, words: readonly string[], hint:
 
 /** @throws UsageError when the text is no whole number from `least` up */
 export function wholeNumber(option: string, text: string, least: number): number {
+  return wholeWord(`--${option}`, text, least);
+}
+
+/** A word instead of an option. @param place as in the usage: `<version>` */
+export function wholeWord(place: string, text: string, least: number): number {
   const number = Number(text);
   if (/^\d+$/.test(text) && Number.isSafeInteger(number) && number >= least) return number;
-  throw new UsageError(`--${option} takes a whole number from ${least} up, not "${text}".`);
+  throw new UsageError(`${place} takes a whole number from ${least} up, not "${text}".`);
+}
+
+/** @throws UsageError when the text is no decimal number such as 0.02 */
+export function decimalNumber(option: string, text: string): number {
+  if (/^\d+(\.\d+)?$/.test(text)) return Number(text);
+  throw new UsageError(`--${option} takes a number such as 0.05 or 1.5, not "${text}".`);
 }

@@ -1,7 +1,7 @@
 import { GateError, type Gated, publishThroughGate } from "../../publish/gate/gate.ts";
 import type { GateReport } from "../../catalog/manifest.ts";
 import { size } from "../../publish/size.ts";
-import { bundleWorkers, startLocalStack } from "../local-stack.ts";
+import { bundleWorkers, startEdge } from "../local-stack.ts";
 import type { Command, CommandContext, CommandResult } from "./command.ts";
 import { wholeNumber } from "./parse.ts";
 import { UsageError } from "./usage-error.ts";
@@ -45,7 +45,7 @@ or a build.ts, as the folders of models/ do.
 
 async function startTrialEdge() {
   await bundleWorkers();
-  return startLocalStack({ edgePort: 0 });
+  return startEdge({ edgePort: 0 });
 }
 
 function quantizeOption({ options }: CommandContext) {

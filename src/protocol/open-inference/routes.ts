@@ -1,6 +1,7 @@
 import { NearsideError } from "../../errors.ts";
 import type { Context } from "../../context.ts";
 import { type Target, describedVersion } from "../../routing/choose.ts";
+import type { Tensor } from "../../runtime/tensor.ts";
 import { decodeJson, isJson, mediaType, readBody } from "../body.ts";
 import { answer } from "../pipeline.ts";
 import { decodeInferRequest } from "./decode.ts";
@@ -56,7 +57,7 @@ export async function getModelReady(context: Context, target: Target): Promise<R
 /** `POST /v2/models/{m}[/versions/{v}]/infer` */
 export function postInfer(context: Context, target: Target, request: Request): Promise<Response> {
   return answer(context, target, request, {
-    async decode(manifest) {
+    async read() {
       const type = mediaType(request.headers.get("content-type"));
       if (type.essence !== "" && !isJson(type)) {
         throw new NearsideError("unsupported_media_type", "Send application/json.", {
@@ -72,12 +73,19 @@ export function postInfer(context: Context, target: Target, request: Request): P
           },
         );
       }
-      return decodeInferRequest(decodeJson(await readBody(request, MAX_BODY_BYTES)), manifest);
+      return readBody(request, MAX_BODY_BYTES);
     },
+    decode: (body, manifest) => decodeInferRequest(decodeJson(body), manifest),
     run: ({ session }, { feeds, outputs }) => session.run(feeds, outputs),
     encode: (tensors, { id, outputs }, manifest) =>
       new Response(encodeInferResponse(manifest, id, outputs, tensors), {
         headers: { "content-type": "application/json" },
       }),
+    answerOf: (tensors) => ({ form: "tensors", tensors }),
+    units: (_, { feeds }) => ({ elements: elementsOf(feeds) }),
   });
+}
+
+function elementsOf(tensors: Readonly<Record<string, Tensor>>): number {
+  return Object.values(tensors).reduce((sum, { data }) => sum + data.length, 0);
 }

@@ -39,6 +39,14 @@ describe("help", () => {
     },
   );
 
+  it.each(["flag", "rollout", "catalog"])("of `%s` lists what may follow", async (family) => {
+    const { out, err, exitCode } = await say(store, family, "--help");
+    for (const name of NAMES) {
+      expect(out.includes(`  ${name} `)).toBe(name.startsWith(`${family} `));
+    }
+    expect([err, exitCode]).toEqual(["", 0]);
+  });
+
   it("asked for beside words that are missing still helps", async () => {
     expect(await say(store, "verify", "-h")).toMatchObject({ exitCode: 0 });
   });
@@ -50,6 +58,9 @@ const NONSENSE: [string, string][] = [
   ["models shwo minilm", 'There is no command "models shwo". Did you mean "models show"?'],
   ["show", 'There is no command "show".'],
   ["constructor", 'There is no command "constructor".'],
+  ["rollout", '"rollout" is half a command.'],
+  ["flag gte minilm", 'There is no command "flag gte". Did you mean "flag get"?'],
+  ["rollout --steps", '"--steps" comes after a command.'],
   ["--remote", '"--remote" comes after a command.'],
   ["verify", "`nearside verify` needs <model>."],
   ["models show", "`nearside models show` needs <model>."],
@@ -62,6 +73,23 @@ const NONSENSE: [string, string][] = [
   ["gc --older-than soon", '--older-than takes a whole number from 0 up, not "soon".'],
   ["gc --older-than 1.5", '--older-than takes a whole number from 0 up, not "1.5".'],
   ["verify a --version 0", '--version takes a whole number from 1 up, not "0".'],
+  ["label m stable four", '<version> takes a whole number from 1 up, not "four".'],
+  ["label m --delete", "--delete takes a label and no version"],
+  ["label m stable 4 --delete", "--delete takes a label and no version"],
+  ["label m stable --dry-run", "--dry-run goes with a change"],
+  ["switch m --on --off", "It is either --off or --on."],
+  ["switch m --version 2", "go with --off or --on"],
+  ["flag set m", "takes one of these: a file"],
+  ["flag set m flag.json --delete", "takes one of these: a file"],
+  ["flag set m --split 4", "--split takes a version or label and its percentage"],
+  ["flag set m --split 4=101", "--split takes a version or label and its percentage"],
+  ["flag test m --attribute country", "--attribute takes key=value"],
+  ["flag test m --keys 0", "--keys takes a whole number from 1 up"],
+  ["rollout start m", "needs <version>"],
+  ["rollout start m 2 --steps 5,1,100", "--steps takes rising percentages"],
+  ["rollout start m 2 --steps 5,50", "--steps takes rising percentages"],
+  ["rollout start m 2 --max-cost-ratio no", "--max-cost-ratio takes a number such as"],
+  ["catalog diff 0", "<number> takes a whole number from 1 up"],
   ["verify a --version 1e3", '--version takes a whole number from 1 up, not "1e3".'],
 ];
 

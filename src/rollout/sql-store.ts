@@ -1,0 +1,120 @@
+import type { RolloutStore, ShadowPair } from "./controller.ts";
+import type { RolloutState } from "./state.ts";
+import type { ComparisonStats, RolloutStats } from "./stats.ts";
+
+/** The tables of one model's Durable Object; `src/store/README.md` says what they hold. */
+const TABLES = `
+  CREATE TABLE IF NOT EXISTS rollouts (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    state TEXT NOT NULL
+  );
+  CREATE TABLE IF NOT EXISTS stats (id TEXT PRIMARY KEY, stats TEXT NOT NULL);
+  CREATE TABLE IF NOT EXISTS shadows (
+    against INTEGER NOT NULL,
+    version INTEGER NOT NULL,
+    stats TEXT NOT NULL,
+    PRIMARY KEY (against, version)
+  ) WITHOUT ROWID;
+  CREATE TABLE IF NOT EXISTS seen (id TEXT PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID;
+  CREATE INDEX IF NOT EXISTS seen_at ON seen (at);
+`;
+
+/** Rollouts in the SQLite of a Durable Object, whose writes of one call are one transaction. */
+export class SqlRolloutStore implements RolloutStore {
+  readonly #sql: SqlStorage;
+
+  constructor(sql: SqlStorage) {
+    this.#sql = sql;
+    sql.exec(TABLES);
+  }
+
+  all(): RolloutState[] {
+    return this.#sql
+      .exec<{ state: string }>("SELECT state FROM rollouts ORDER BY number DESC")
+      .toArray()
+      .map(({ state }) => JSON.parse(state) as RolloutState);
+  }
+
+  latest(): RolloutState | undefined {
+    const [row] = this.#sql
+      .exec<{ state: string }>("SELECT state FROM rollouts ORDER BY number DESC LIMIT 1")
+      .toArray();
+    return row && (JSON.parse(row.state) as RolloutState);
+  }
+
+  save(state: RolloutState): void {
+    this.#sql.exec(
+      "INSERT INTO rollouts (id, state) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET state = excluded.state",
+      state.id,
+      JSON.stringify(state),
+    );
+  }
+
+  remove(id: string): void {
+    this.#sql.exec("DELETE FROM rollouts WHERE id = ?", id);
+    this.#sql.exec("DELETE FROM stats WHERE id = ?", id);
+  }
+
+  stats(id: string): RolloutStats | undefined {
+    const [row] = this.#sql
+      .exec<{ stats: string }>("SELECT stats FROM stats WHERE id = ?", id)
+      .toArray();
+    return row && (JSON.parse(row.stats) as RolloutStats);
+  }
+
+  saveStats(id: string, stats: RolloutStats): void {
+    this.#sql.exec(
+      "INSERT INTO stats (id, stats) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET stats = excluded.stats",
+      id,
+      JSON.stringify(stats),
+    );
+  }
+
+  /** Every event, once: the queue delivers at least once. @returns false when it was there already */
+  isNew(eventId: string, at: number): boolean {
+    const { rowsWritten } = this.#sql.exec(
+      "INSERT INTO seen (id, at) VALUES (?, ?) ON CONFLICT (id) DO NOTHING",
+      eventId,
+      at,
+    );
+    return rowsWritten > 0;
+  }
+
+  forgetEvents(before: number): void {
+    this.#sql.exec("DELETE FROM seen WHERE at < ?", before);
+  }
+
+  shadowPairs(): ShadowPair[] {
+    return this.#sql
+      .exec<{ against: number; version: number; stats: string }>(
+        "SELECT against, version, stats FROM shadows ORDER BY against, version",
+      )
+      .toArray()
+      .map(({ against, version, stats }) => ({
+        against,
+        version,
+        ...(JSON.parse(stats) as ComparisonStats),
+      }));
+  }
+
+  shadowPair(against: number, version: number): ComparisonStats | undefined {
+    const [row] = this.#sql
+      .exec<{ stats: string }>(
+        "SELECT stats FROM shadows WHERE against = ? AND version = ?",
+        against,
+        version,
+      )
+      .toArray();
+    return row && (JSON.parse(row.stats) as ComparisonStats);
+  }
+
+  saveShadowPair(against: number, version: number, stats: ComparisonStats): void {
+    this.#sql.exec(
+      "INSERT INTO shadows (against, version, stats) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET stats = excluded.stats",
+      against,
+      version,
+      JSON.stringify(stats),
+    );
+  }
+}

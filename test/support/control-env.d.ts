@@ -1,0 +1,18 @@
+import type { AuditLog } from "../../workers/control/audit-log.ts";
+import type * as control from "../../workers/control/index.ts";
+import type { ModelRollouts } from "../../workers/control/model-rollouts.ts";
+
+declare global {
+  namespace Cloudflare {
+    interface GlobalProps {
+      mainModule: typeof control;
+    }
+    interface Env {
+      AUDIT_LOG: DurableObjectNamespace<AuditLog>;
+      MODEL_ROLLOUTS: DurableObjectNamespace<ModelRollouts>;
+      ADMIN_TOKEN: string;
+      ACCESS_TEAM_DOMAIN: string;
+      ACCESS_AUDIENCE: string;
+    }
+  }
+}

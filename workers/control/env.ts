@@ -1,0 +1,15 @@
+import type { AuditLog } from "./audit-log.ts";
+import type { ModelRollouts } from "./model-rollouts.ts";
+
+/** Bindings of the control Worker, as wrangler.toml declares them. */
+export interface Env {
+  readonly MODELS: R2Bucket;
+  readonly CATALOG: KVNamespace;
+  readonly AUDIT_LOG: DurableObjectNamespace<AuditLog>;
+  readonly MODEL_ROLLOUTS: DurableObjectNamespace<ModelRollouts>;
+  /** `acme.cloudflareaccess.com`; Access is off while this or the audience is empty. */
+  readonly ACCESS_TEAM_DOMAIN: string;
+  readonly ACCESS_AUDIENCE: string;
+  /** A secret: `npx wrangler secret put ADMIN_TOKEN --config workers/control/wrangler.toml`. */
+  readonly ADMIN_TOKEN?: string;
+}

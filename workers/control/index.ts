@@ -1,0 +1,41 @@
+import { type AccessVerifier, accessVerifier } from "../../src/accounts/access-jwt.ts";
+import { AUDIT_NAME } from "../../src/control/audit.ts";
+import type { ControlContext } from "../../src/control/context.ts";
+import { route } from "../../src/control/router.ts";
+import { consumeUsage } from "../../src/control/usage-queue.ts";
+import { requestId } from "../../src/protocol/request-id.ts";
+import { consoleLog } from "../../src/telemetry/log.ts";
+import type { Env } from "./env.ts";
+
+export { AuditLog } from "./audit-log.ts";
+export { ModelRollouts } from "./model-rollouts.ts";
+
+/** Kept by the isolate, because it holds the team's public keys. */
+let access: AccessVerifier | undefined;
+
+export default {
+  fetch: (request, env) => route(request, contextOf(env, requestId(request))),
+  queue: (batch, env) => consumeUsage(batch, contextOf(env, batch.queue)),
+} satisfies ExportedHandler<Env>;
+
+/** What one request to this Worker, or one batch of messages, works with. */
+export function contextOf(env: Env, id: string): ControlContext {
+  if (env.ACCESS_TEAM_DOMAIN !== "" && env.ACCESS_AUDIENCE !== "") {
+    access ??= accessVerifier({
+      teamDomain: env.ACCESS_TEAM_DOMAIN,
+      audience: env.ACCESS_AUDIENCE,
+    });
+  }
+  return {
+    store: { bucket: env.MODELS, namespace: env.CATALOG },
+    audit: env.AUDIT_LOG.getByName(AUDIT_NAME) as unknown as ControlContext["audit"],
+    requestId: id,
+    log: consoleLog,
+    adminToken: env.ADMIN_TOKEN,
+    access,
+    // Workers' types of RPC give up on values of unknown shape.
+    rolloutsOf: (model) =>
+      env.MODEL_ROLLOUTS.getByName(model) as unknown as ReturnType<ControlContext["rolloutsOf"]>,
+    now: () => Date.now(),
+  };
+}
