@@ -374,9 +374,8 @@ export class RolloutController {
 
 /** Whether an event is between the two versions of a rollout. */
 function isOf(event: UsageEvent, { plan, baseline }: RolloutState): boolean {
-  const versions = [baseline, plan.version];
-  if (!versions.includes(event.version)) return false;
-  return event.kind === "request" || versions.includes(event.against);
+  const isOne = (version: number): boolean => version === baseline || version === plan.version;
+  return isOne(event.version) && (event.kind === "request" || isOne(event.against));
 }
 
 /** What a transition leaves in the state. */

@@ -80,7 +80,7 @@ describe("a decision", () => {
     ["disagreement is not guarded", { guards: { disagreement: false } }],
     ["nothing is shadowed", { shadowRate: 0 }],
   ] as const)("does not wait for comparisons when %s", (_, parts) => {
-    const alone = planOf({ steps: [10, 100], ...parts });
+    const alone = planOf({ steps: [10, 100], minRequests: 200, ...parts });
     expect(decided({ plan: alone, stats: statsOf([fine]) }).action).toBe("advance");
   });
 

@@ -5,6 +5,7 @@ import { compareEmbeddings } from "./embedding.ts";
 import { compareValues } from "./items.ts";
 import { compareSegments } from "./segments.ts";
 import { compareTensors, type Tensors } from "./tensor.ts";
+import { compareTexts } from "./text.ts";
 
 export { compareBoxes } from "./boxes.ts";
 export { MAX_ITEMS } from "./items.ts";
@@ -23,6 +24,7 @@ const BY_TASK: { readonly [T in TaskType]: CompareOutputs } = {
   "byte-classification": compareClassifications,
   "tabular-classification": compareClassifications,
   "speech-activity": compareSegments,
+  "text-generation": compareTexts,
   // Answers tensors only; anything else is the same or it is not.
   tensor: compareWhole,
 };

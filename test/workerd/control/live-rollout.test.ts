@@ -120,7 +120,7 @@ async function rollOut(version: number) {
     body: { version, ...PLAN },
     headers: { "if-none-match": "*", "nearside-actor": "ada" },
   });
-  expect(started.status, JSON.stringify(started.json)).toBe(201);
+  expect([started.status, started.json]).toMatchObject([201, { status: "running" }]);
   const edge = edgeOf({ MODEL_BUDGET_BYTES: "100663296" });
   const seen = { shares: new Map<number, number>(), lost: 0, unsteady: 0, failed: 0, requests: 0 };
   let before: number[] = [];

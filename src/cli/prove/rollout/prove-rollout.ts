@@ -32,7 +32,6 @@ const TESTS = [
 /** `npm run prove -- rollout` */
 export async function proveRollout(): Promise<Verdict> {
   console.log("Against a running stack:");
-  const say = (line: string): void => console.log(line);
   const stack = await serve({ edgePort: 0 }, (line) => say(`  ${line}`));
   const running = await subjectOf(stack, say)
     .then((subject) => runChecks(RUNNING, subject))
@@ -43,4 +42,8 @@ export async function proveRollout(): Promise<Verdict> {
     holds: running.holds && tests.holds,
     figures: { ...running.figures, ...tests.figures },
   };
+}
+
+function say(line: string): void {
+  console.log(line);
 }
