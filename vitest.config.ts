@@ -6,6 +6,7 @@ import { defineConfig } from "vitest/config";
 
 const WORKERD = "test/workerd/**/*.test.ts";
 const CONTROL = "test/workerd/control/**/*.test.ts";
+const ORIGIN = "test/workerd/origin/**/*.test.ts";
 /** Written by test/global-setup.ts. */
 const SNAPSHOTS = path.join(import.meta.dirname, ".nearside/test/snapshots");
 
@@ -17,6 +18,11 @@ async function readTestFile({ url }: { readonly url: string }): Promise<Response
   } catch {
     return new Response(null, { status: 404 });
   }
+}
+
+/** The binding ORIGIN: tests of the edge bring their own. */
+function noOrigin(): Response {
+  return new Response(null, { status: 503 });
 }
 
 export default defineConfig({
@@ -37,13 +43,13 @@ export default defineConfig({
           cloudflareTest({
             main: "workers/edge/index.ts",
             wrangler: { configPath: "./wrangler.toml" },
-            miniflare: { serviceBindings: { TEST_FILES: readTestFile } },
+            miniflare: { serviceBindings: { TEST_FILES: readTestFile, ORIGIN: noOrigin } },
           }),
         ],
         test: {
           name: "workerd",
           include: [WORKERD],
-          exclude: [CONTROL],
+          exclude: [CONTROL, ORIGIN],
           globalSetup: ["test/global-setup.ts"],
           testTimeout: 60_000,
           hookTimeout: 120_000,
@@ -67,6 +73,15 @@ export default defineConfig({
           testTimeout: 60_000,
           hookTimeout: 120_000,
         },
+      },
+      {
+        plugins: [
+          cloudflareTest({
+            main: "workers/origin/index.ts",
+            wrangler: { configPath: "./workers/origin/wrangler.toml" },
+          }),
+        ],
+        test: { name: "origin", include: [ORIGIN] },
       },
     ],
     coverage: { provider: "istanbul", include: ["src/**/*.ts", "workers/**/*.ts"] },

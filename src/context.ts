@@ -1,9 +1,12 @@
 import type { UsageSender } from "./billing/send-usage.ts";
 import type { CatalogReader } from "./catalog/reader.ts";
+import type { OriginService } from "./origin/call-origin.ts";
 import type { FlagProviders } from "./routing/flag-providers.ts";
 import type { Shadows } from "./routing/shadow.ts";
 import type { ModelHost } from "./runtime/host.ts";
 import type { LoadedModel, ModelLoader } from "./runtime/load-model.ts";
+import type { BlobContext } from "./store/blobs.ts";
+import type { TaskResources } from "./tasks/resources.ts";
 import type { Activity } from "./telemetry/activity.ts";
 import type { Log } from "./telemetry/log.ts";
 import type { Timing } from "./telemetry/timing.ts";
@@ -17,6 +20,10 @@ export interface Isolate {
   readonly activity: Activity;
   readonly usage: UsageSender;
   readonly shadows: Shadows;
+  /** Tokenizers of models that compute elsewhere. */
+  readonly resources: TaskResources<BlobContext>;
+  /** The origin Worker; without it everything is answered here, or refused. */
+  readonly origin: OriginService | undefined;
   /** The secret of whoever may override flags; nobody may when it is not set. */
   readonly adminToken: string | undefined;
 }
@@ -27,6 +34,8 @@ export interface Context {
   readonly requestId: string;
   readonly timing: Timing;
   readonly log: Log;
+  /** Aborted when the caller leaves before the answer has ended. */
+  readonly signal: AbortSignal;
   /** Milliseconds since the epoch. */
   now(): number;
   /** Milliseconds, monotonic, in fractions: for durations. */

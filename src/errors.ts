@@ -12,10 +12,12 @@ export const ERROR_CODES = [
   "unsupported_audio",
   "body_too_large",
   "body_timeout",
+  "cancelled",
   "batch_too_large",
   "input_too_long",
   "inference_failed",
   // what the caller asked for
+  "no_edge_build",
   "route_not_found",
   "method_not_allowed",
   "override_forbidden",
@@ -30,12 +32,15 @@ export const ERROR_CODES = [
   "invalid_change",
   "label_not_found",
   "flag_not_found",
+  "origin_pool_not_found",
+  "origin_route_not_found",
   "catalog_not_found",
   "rollout_not_found",
   "rollout_running",
   "rollout_over",
   "flag_in_the_way",
   "catalog_busy",
+  "manifest_missing",
   // what we could not do
   "model_too_large",
   "model_unavailable",
@@ -45,10 +50,38 @@ export const ERROR_CODES = [
   "out_of_memory",
   "isolate_over_budget",
   "catalog_unavailable",
+  // what the origin pool did
+  "origin_unavailable",
+  "origin_overloaded",
+  "origin_timeout",
+  "origin_failed",
+  "origin_rejected",
+  "pool_not_found",
+  "deadline_exceeded",
+  // what an origin says to a request that it can't trust
+  "invalid_signature",
   "internal",
 ] as const;
 
 export type ErrorCode = (typeof ERROR_CODES)[number];
+
+/** What a version says of an input that it does not take, or can't compute; another version may. */
+const INPUT_REFUSALS: ReadonlySet<string> = new Set<ErrorCode>([
+  "invalid_request",
+  "invalid_input",
+  "invalid_tensor",
+  "unsupported_media_type",
+  "unsupported_audio",
+  "body_too_large",
+  "batch_too_large",
+  "input_too_long",
+  "inference_failed",
+]);
+
+/** Whether a version refused an input. */
+export function isInputRefusal(error: unknown): error is NearsideError {
+  return error instanceof NearsideError && INPUT_REFUSALS.has(error.code);
+}
 
 /** One of several things that are wrong. */
 export interface FieldProblem {

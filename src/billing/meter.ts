@@ -1,5 +1,6 @@
 import type { Manifest } from "../catalog/manifest.ts";
 import type { Context } from "../context.ts";
+import type { Placed } from "../routing/placement.ts";
 import type { RequestEvent } from "./usage-event.ts";
 
 /** What decided about a request. */
@@ -33,6 +34,7 @@ export interface Outcome {
 export class Meter {
   readonly #context: Context;
   readonly #decision: Decision;
+  #placed: Placed = { placement: "edge", reason: "default" };
   #start: RequestEvent["start"];
   #inputAt: number | undefined;
   #modelAt: number | undefined;
@@ -45,6 +47,13 @@ export class Meter {
   /** The input is decoded. */
   inputReady(): void {
     this.#inputAt = this.#context.clock();
+  }
+
+  /** Where it is about to run: once more when it failed where it was placed first. */
+  placed(placed: Placed): void {
+    this.#placed = placed;
+    this.#start = undefined;
+    this.#modelAt = undefined;
   }
 
   /** The model is there and about to compute. */
@@ -72,6 +81,7 @@ export class Meter {
 
   #event({ outcome, status, units }: Outcome, at: number, end: number): RequestEvent {
     const { manifest, catalog, reason, flag, variant } = this.#decision;
+    const { placement, reason: placementReason } = this.#placed;
     return {
       schema: 1,
       kind: "request",
@@ -81,7 +91,8 @@ export class Meter {
       model: manifest.name,
       version: manifest.version,
       catalog,
-      placement: "edge",
+      placement,
+      ...(placementReason !== "default" && { placementReason }),
       units,
       ...(this.#start !== undefined && { start: this.#start }),
       milliseconds: this.#inputAt === undefined ? 0 : Math.max(0, end - this.#inputAt),

@@ -18,7 +18,7 @@ const COMMON = {
   /** The catalog that decided. */
   catalog: v.number(),
   placement: v.picklist(["edge", "origin"]),
-  /** What the model really saw, by unit: `tokens`, `bytes`, `elements`. */
+  /** What the model really saw, by unit: `tokens`, `bytes`, `elements`; `prompt_tokens` and `completion_tokens` of a text that goes on. */
   units: v.record(v.string(), v.number()),
 };
 
@@ -37,6 +37,8 @@ export const RequestEvent = v.object({
   flag: v.optional(v.string()),
   variant: v.optional(v.string()),
   reason: v.string(),
+  /** Why it ran where it did; absent for `default`. */
+  placementReason: v.optional(v.string()),
   /** `ok`, or the code of the error. */
   outcome: v.string(),
   /** The error's HTTP status; 200 for `ok`. */

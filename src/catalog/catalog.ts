@@ -1,5 +1,6 @@
 import * as v from "valibot";
 
+import { OriginPool } from "../origin/pool.ts";
 import { isRecordKey, Manifest, ModelName, ModelVersion } from "./manifest.ts";
 
 /** A movable name for a version. A label is never a number, so that a URL can take either. */
@@ -35,6 +36,36 @@ const Off = v.object({
   offVersions: v.optional(v.array(ModelVersion)),
 });
 
+/** The name of a pool of origins. */
+export const PoolName = v.pipe(
+  v.string(),
+  v.regex(/^[a-z0-9][a-z0-9-]{0,31}$/),
+  v.check(isRecordKey),
+);
+
+/** The origin pool's own limits: wider than the edge's, because a server has a heap for each request. */
+const MAX_ORIGIN_BATCH = 1024;
+const MAX_ORIGIN_BODY_BYTES = 8 * 1024 * 1024;
+
+const Limit = v.pipe(v.number(), v.safeInteger(), v.minValue(1));
+
+/** Where a model's requests go that the edge does not answer. */
+export const OriginRoute = v.strictObject({
+  pool: PoolName,
+  /** What the model is called there, where that is not its name here. */
+  model: v.optional(v.pipe(v.string(), v.minLength(1), v.maxLength(256))),
+  limits: v.optional(
+    v.strictObject({
+      maxBatch: v.optional(Limit, MAX_ORIGIN_BATCH),
+      maxBodyBytes: v.optional(Limit, MAX_ORIGIN_BODY_BYTES),
+    }),
+    {},
+  ),
+});
+export type OriginRoute = v.InferOutput<typeof OriginRoute>;
+
+const Pools = v.optional(v.record(PoolName, OriginPool));
+
 /** `catalog.json` in the bucket: the source of truth, replaced only if its etag still matches. */
 export const CatalogSource = v.object({
   schema: v.literal(1),
@@ -49,9 +80,11 @@ export const CatalogSource = v.object({
     v.object({
       versions: v.array(ModelVersion),
       labels: v.record(Label, ModelVersion),
+      origin: v.optional(OriginRoute),
       ...Off.entries,
     }),
   ),
+  pools: Pools,
   flags: v.optional(FlagSet),
 });
 export type CatalogSource = v.InferOutput<typeof CatalogSource>;
@@ -65,9 +98,11 @@ export const Catalog = v.object({
     v.object({
       versions: v.record(VersionKey, Manifest),
       labels: v.record(Label, ModelVersion),
+      origin: v.optional(OriginRoute),
       ...Off.entries,
     }),
   ),
+  pools: Pools,
   flags: v.optional(FlagSet),
 });
 export type Catalog = v.InferOutput<typeof Catalog>;
@@ -86,7 +121,7 @@ export function compileCatalog(
   manifestOf: (model: string, version: number) => Manifest,
 ): Catalog {
   const models: Catalog["models"] = {};
-  for (const [name, { versions, labels, ...off }] of Object.entries(source.models)) {
+  for (const [name, { versions, labels, ...rest }] of Object.entries(source.models)) {
     const manifests: Record<string, Manifest> = {};
     for (const version of versions) {
       const manifest = manifestOf(name, version);
@@ -104,10 +139,16 @@ export function compileCatalog(
         );
       }
     }
-    models[name] = { versions: manifests, labels, ...off };
+    models[name] = { versions: manifests, labels, ...rest };
   }
-  const { number, flags } = source;
-  return v.parse(Catalog, { schema: 1, number, models, ...(flags && { flags }) });
+  const { number, pools, flags } = source;
+  return v.parse(Catalog, {
+    schema: 1,
+    number,
+    models,
+    ...(pools && { pools }),
+    ...(flags && { flags }),
+  });
 }
 
 /** The catalog with one more version in it, labelled `stable` when the model has no stable version or `label` says so. */
@@ -116,7 +157,10 @@ export function withVersion(
   manifest: Manifest,
   label?: string,
 ): CatalogSource {
-  const { versions, labels, ...off } = source.models[manifest.name] ?? { versions: [], labels: {} };
+  const { versions, labels, ...rest } = source.models[manifest.name] ?? {
+    versions: [],
+    labels: {},
+  };
   const moved = label ?? (labels[STABLE] === undefined ? STABLE : undefined);
   return {
     ...source,
@@ -125,7 +169,7 @@ export function withVersion(
       [manifest.name]: {
         versions: [...new Set([...versions, manifest.version])].sort((a, b) => a - b),
         labels: moved === undefined ? labels : { ...labels, [moved]: manifest.version },
-        ...off,
+        ...rest,
       },
     },
   };

@@ -2,9 +2,9 @@ import * as v from "valibot";
 
 import { type FieldProblem, NearsideError } from "../errors.ts";
 import { checkFlags } from "../routing/check-flags.ts";
-import { CATALOG_SOURCE_KEY, catalogKey, manifestKey } from "../store/layout.ts";
-import { type Catalog, CatalogSource, EMPTY_CATALOG, STABLE, compileCatalog } from "./catalog.ts";
-import { Manifest } from "./manifest.ts";
+import { CATALOG_SOURCE_KEY, catalogKey } from "../store/layout.ts";
+import { CatalogSource, EMPTY_CATALOG, STABLE } from "./catalog.ts";
+import { compile } from "./compile.ts";
 import { CATALOG_KV_KEY } from "./reader.ts";
 
 /** What a change of the catalog needs of the bucket: R2's own verbs. */
@@ -21,7 +21,10 @@ export interface CatalogBucket {
 /** Where the catalog lives: its source in the bucket, what the edge reads in the namespace. */
 export interface CatalogStore {
   readonly bucket: CatalogBucket;
-  readonly namespace: { put(key: string, value: string): Promise<void> };
+  readonly namespace: {
+    put(key: string, value: string): Promise<void>;
+    get?(key: string): Promise<string | null>;
+  };
 }
 
 /** Who changes the catalog, and how it is called in its history. */
@@ -74,7 +77,7 @@ export async function changeCatalog(
     const after = changed(before, mutate, provenance);
     // What a crash kept from being filed.
     if (text !== undefined) await fileCopy(store.bucket, before.number, text);
-    let compiled = await compile(store.bucket, after);
+    let compiled = await compile(store, after);
     if (after !== before) {
       const next = JSON.stringify(after, undefined, 2);
       const written = await store.bucket.put(CATALOG_SOURCE_KEY, next, { onlyIf: condition });
@@ -83,10 +86,10 @@ export async function changeCatalog(
     }
     // KV has no conditions: whoever finds a newer catalog after writing may have written over it.
     for (;;) {
-      await store.namespace.put(CATALOG_KV_KEY, JSON.stringify(compiled));
+      await putPatiently(store.namespace, JSON.stringify(compiled));
       const { source: latest } = await readCatalogSource(store.bucket);
       if (latest.number === compiled.number) return { before, after };
-      compiled = await compile(store.bucket, latest);
+      compiled = await compile(store, latest);
     }
   }
   throw new NearsideError("catalog_busy", "The catalog kept changing meanwhile; do this again.", {
@@ -110,7 +113,9 @@ function changed(
 ): CatalogSource {
   const wanted = mutate(before);
   if (wanted === undefined || JSON.stringify(wanted) === JSON.stringify(before)) return before;
-  const problems = checkSource(wanted);
+  // What was wrong before must not keep anybody from switching something off.
+  const known = new Set(checkSource(before).map(({ field }) => field));
+  const problems = checkSource(wanted).filter(({ field }) => !known.has(field));
   const [first] = problems;
   if (first !== undefined) {
     throw new NearsideError("invalid_change", `${first.field}: ${first.problem}.`, {
@@ -128,7 +133,7 @@ function changed(
 }
 
 /** Everything in a catalog that does not hold together. */
-export function checkSource({ models, flags }: CatalogSource): FieldProblem[] {
+export function checkSource({ models, pools = {}, flags }: CatalogSource): FieldProblem[] {
   const problems: FieldProblem[] = [];
   const known: Parameters<typeof checkFlags>[1] = Object.fromEntries(
     Object.entries(models).map(([name, { labels, versions }]) => [
@@ -136,7 +141,7 @@ export function checkSource({ models, flags }: CatalogSource): FieldProblem[] {
       { labels, versions: Object.fromEntries(versions.map((version) => [version, true])) },
     ]),
   );
-  for (const [name, { versions, labels, offVersions = [] }] of Object.entries(models)) {
+  for (const [name, { versions, labels, origin, offVersions = [] }] of Object.entries(models)) {
     const missing = (version: number): string =>
       `names version ${version}, which is not published; there are ${versions.join(", ")}`;
     for (const [label, version] of Object.entries(labels)) {
@@ -147,37 +152,40 @@ export function checkSource({ models, flags }: CatalogSource): FieldProblem[] {
       if (versions.includes(version)) continue;
       problems.push({ field: `models.${name}.offVersions[${index}]`, problem: missing(version) });
     }
+    if (origin !== undefined && !Object.hasOwn(pools, origin.pool)) {
+      problems.push({
+        field: `models.${name}.origin.pool`,
+        problem: `there is no pool "${origin.pool}"; there are ${Object.keys(pools).join(", ") || "none"}`,
+      });
+    }
     if (labels[STABLE] !== undefined && offVersions.includes(labels[STABLE])) {
       problems.push({
         field: `models.${name}.offVersions`,
-        problem: `version ${labels[STABLE]} is "${STABLE}": move the label first, or switch the whole model off`,
+        problem: `version ${labels[STABLE]} can't be "${STABLE}" and switched off: name another version "${STABLE}" first, or switch this one on (or the whole model off)`,
       });
     }
   }
   return flags === undefined ? problems : [...problems, ...checkFlags(flags, known)];
 }
 
+/** KV takes one write a second for a key. */
+const KV_RETRY_MS = 1_100;
+const KV_ATTEMPTS = 3;
+
+/** The catalog is changed already: a namespace that is busy for a moment must not leave the edge with the old one. */
+async function putPatiently(namespace: CatalogStore["namespace"], value: string): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      await namespace.put(CATALOG_KV_KEY, value);
+      return;
+    } catch (error) {
+      if (attempt === KV_ATTEMPTS) throw error;
+      await new Promise((resolve) => setTimeout(resolve, KV_RETRY_MS));
+    }
+  }
+}
+
 /** Keeps a catalog under its number, for ever. */
 async function fileCopy(bucket: CatalogBucket, number: number, text: string): Promise<void> {
   await bucket.put(catalogKey(number), text, { onlyIf: { etagDoesNotMatch: "*" } });
-}
-
-/** The source with every manifest in it. @throws Error when one is missing */
-export async function compile(bucket: CatalogBucket, source: CatalogSource): Promise<Catalog> {
-  const manifests = new Map<string, Manifest>();
-  const keys = Object.entries(source.models).flatMap(([name, { versions }]) =>
-    versions.map((version) => manifestKey(name, version)),
-  );
-  await Promise.all(
-    keys.map(async (key) => {
-      const stored = await bucket.get(key);
-      if (stored === null) throw new Error(`${key} is missing from the bucket.`);
-      manifests.set(key, v.parse(Manifest, JSON.parse(await stored.text())));
-    }),
-  );
-  return compileCatalog(source, (name, version) => {
-    const manifest = manifests.get(manifestKey(name, version));
-    if (manifest === undefined) throw new Error(`${manifestKey(name, version)} was not read.`);
-    return manifest;
-  });
 }

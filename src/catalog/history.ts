@@ -2,7 +2,7 @@ import * as v from "valibot";
 
 import { NearsideError } from "../errors.ts";
 import { catalogKey } from "../store/layout.ts";
-import { CatalogSource } from "./catalog.ts";
+import { CatalogSource, type Flag } from "./catalog.ts";
 import { type CatalogBucket, type Mutation, readCatalogSource } from "./changes.ts";
 
 export interface HistoryEntry {
@@ -49,7 +49,8 @@ export async function readCatalog(bucket: CatalogBucket, number: number): Promis
   );
 }
 
-async function findCatalog(
+/** The catalog that was kept under a number; undefined where there is none. */
+export async function findCatalog(
   bucket: CatalogBucket,
   number: number,
 ): Promise<CatalogSource | undefined> {
@@ -58,8 +59,10 @@ async function findCatalog(
 }
 
 /**
- * Labels, switches and flags as an earlier catalog had them. Versions published since stay, and a model that
- * it did not know keeps its labels: a rollback takes nothing away that can be asked for.
+ * Labels, flags, routes and pools as an earlier catalog had them. Versions published and pools made since stay,
+ * and a model that it did not know keeps all it has: a rollback takes nothing away that can be asked for.
+ * Switches stay as they are, because somebody threw them for a reason; and the flag of a rollout does not come
+ * back, because its rollout would not.
  */
 export function rolledBack(to: CatalogSource): Mutation {
   return (source) => {
@@ -67,17 +70,30 @@ export function rolledBack(to: CatalogSource): Mutation {
       Object.entries(source.models).map(([name, model]) => {
         const earlier = to.models[name];
         if (earlier === undefined) return [name, model];
-        const { labels, off, offVersions } = earlier;
-        const restored = {
-          versions: model.versions,
-          labels,
-          ...(off !== undefined && { off }),
-          ...(offVersions !== undefined && { offVersions }),
-        };
-        return [name, restored];
+        const { origin: _, ...rest } = model;
+        const { labels, origin } = earlier;
+        return [name, { ...rest, labels, ...(origin !== undefined && { origin }) }];
       }),
     );
-    const { flags: _, ...rest } = source;
-    return { ...rest, models, ...(to.flags && { flags: to.flags }) };
+    const { flags: now, ...rest } = source;
+    const known = (name: string): boolean => Object.hasOwn(to.models, name);
+    const flags = Object.fromEntries([
+      ...Object.entries(now?.flags ?? {}).filter(([name]) => !known(name)),
+      ...Object.entries(to.flags?.flags ?? {}).filter(([, flag]) => !isOfRollout(flag)),
+    ]);
+    const pools = to.pools && { pools: { ...source.pools, ...to.pools } };
+    const shared = to.flags?.$evaluators ?? now?.$evaluators;
+    const isEmpty = Object.keys(flags).length === 0 && shared === undefined;
+    return {
+      ...rest,
+      models,
+      ...pools,
+      ...(!isEmpty && { flags: { flags, ...(shared && { $evaluators: shared }) } }),
+    };
   };
+}
+
+/** `rolloutFlag` says so in the flag's metadata. */
+function isOfRollout({ metadata }: Flag): boolean {
+  return typeof metadata === "object" && metadata !== null && "rollout" in metadata;
 }

@@ -66,12 +66,30 @@ export const TaskConfig = v.variant("type", [
     columns: v.pipe(v.array(v.string()), v.minLength(1)),
     labels: Labels,
   }),
+  /** Text that goes on: only at the origin, by the OpenAI routes. */
+  v.strictObject({
+    type: v.literal("text-generation"),
+    /** Prompt and answer together. */
+    contextCharacters: Count,
+    /** Number of tokens that the model tells apart. */
+    vocabulary: v.optional(Count),
+  }),
   /** Tensors in, tensors out: only the Open Inference Protocol. */
   v.strictObject({ type: v.literal("tensor") }),
 ]);
 export type TaskConfig = v.InferOutput<typeof TaskConfig>;
 export type TaskType = TaskConfig["type"];
 export type TaskConfigOf<T extends TaskType> = Extract<TaskConfig, { type: T }>;
+
+/** What decides whether a request is placed at the edge. */
+const EdgeCosts = {
+  /** A request that would take longer at the edge goes to the origin pool, if there is one. */
+  targetMs: v.optional(v.pipe(v.number(), v.minValue(0))),
+  /** Measured, on a machine that is warm: what each request takes, and each unit of it. */
+  msPerRequest: v.optional(v.pipe(v.number(), v.minValue(0)), 0),
+  msPerUnit: v.optional(v.record(v.string(), v.pipe(v.number(), v.minValue(0)))),
+};
+export type EdgeCosts = v.InferOutput<v.ObjectSchema<typeof EdgeCosts, undefined>>;
 
 const Comparison = v.object({
   /** Lowest cosine of any row of any float output with the unquantized model's. */
@@ -140,13 +158,17 @@ export const Manifest = v.object({
   weights: v.optional(v.object({ name: v.string(), ...BlobRef.entries })),
   /** The memory of a session that is ready, for the runtime with this digest (WASM, then glue). */
   snapshot: v.optional(v.object({ ...BlobRef.entries, runtime: Digest })),
+  /** What origins run, in one file: the graph with its weights. Absent: `graph` and `weights`. */
+  originBuild: v.optional(v.object({ graph: BlobRef })),
+  /** `false`: there is no edge build, and no snapshot. */
+  edge: v.optional(v.union([v.literal(false), v.object(EdgeCosts)])),
   /** Files that the task needs beside the graph. */
   assets: v.record(v.string(), BlobRef),
   inputs: v.array(TensorSpec),
   outputs: v.array(TensorSpec),
   /** Measured at publication; the host admits against the sum. */
   memory: v.object({
-    /** Linear memory once the fixtures have run. */
+    /** Linear memory once the fixtures have run; 0 without an edge build. */
     heapBytes: Bytes,
     /** JS memory that the task keeps: tokenizer tables. */
     taskBytes: Bytes,
@@ -170,6 +192,9 @@ export const ModelSource = v.strictObject({
   source: v.string(),
   task: TaskConfig,
   limits: Manifest.entries.limits,
+  edge: v.optional(v.union([v.literal(false), v.strictObject(EdgeCosts)])),
+  /** `reference`: origins run the model as it was before quantization, where publication is told so. */
+  originBuild: v.optional(v.literal("reference")),
   /** For folders with an .onnx file; a build.ts quantizes as it likes. */
   quantize: v.optional(Quantization),
   thresholds: v.optional(Thresholds),

@@ -6,11 +6,12 @@ export interface Part extends BlobRef {
 }
 
 /** Every blob that a version consists of. */
-export function partsOf({ graph, weights, snapshot, assets }: Manifest): Part[] {
+export function partsOf({ graph, weights, snapshot, originBuild, assets }: Manifest): Part[] {
   return [
     part("graph", graph),
     ...(weights ? [part("weights", weights)] : []),
     ...(snapshot ? [part("snapshot", snapshot)] : []),
+    ...(originBuild ? [part("origin graph", originBuild.graph)] : []),
     ...Object.entries(assets).map(([name, ref]) => part(`asset ${name}`, ref)),
   ];
 }

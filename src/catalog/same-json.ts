@@ -11,3 +11,19 @@ export function canonicalJson(value: unknown): string | undefined {
 export function isSameJson(a: unknown, b: unknown): boolean {
   return canonicalJson(a) === canonicalJson(b);
 }
+
+/** Levels of arrays and objects in a JSON value, 1 for a scalar; without recursion, because others' would overflow. */
+export function depthOf(value: unknown): number {
+  let depth = 0;
+  let level: unknown[] = [value];
+  while (level.length > 0) {
+    const next: unknown[] = [];
+    for (const part of level) {
+      if (typeof part !== "object" || part === null) continue;
+      for (const inner of Object.values(part)) next.push(inner);
+    }
+    level = next;
+    depth++;
+  }
+  return depth;
+}

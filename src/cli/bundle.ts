@@ -27,16 +27,22 @@ export const CONTROL: BundledWorker = {
   folder: bundleFolder("control"),
 };
 
+export const ORIGIN: BundledWorker = {
+  name: "origin",
+  config: path.join(ROOT, "workers/origin/wrangler.toml"),
+  folder: bundleFolder("origin"),
+};
+
 /** Bundles the Workers as they would be deployed. */
 export async function bundleWorkers(): Promise<void> {
-  await Promise.all([EDGE, CONTROL].map(bundleWorker));
+  await Promise.all([EDGE, CONTROL, ORIGIN].map(bundleWorker));
 }
 
 /**
  * Each file is renamed into place, so that whoever starts from the same sources at the same time never reads
  * half of one.
  */
-async function bundleWorker({ config, folder }: BundledWorker): Promise<void> {
+export async function bundleWorker({ config, folder }: BundledWorker): Promise<void> {
   await mkdir(folder, { recursive: true });
   const fresh = await mkdtemp(`${folder}-`);
   try {

@@ -2,14 +2,14 @@ import path from "node:path";
 
 import { startBridge } from "./bridge/server.ts";
 import { adminTokenFile } from "./admin-token.ts";
-import { freePorts } from "./local-stack.ts";
-import { curlLine, modelFolders, readExample, send } from "./examples.ts";
+import { freePorts } from "./free-ports.ts";
+import { allModelFolders, curlLine, readExample, send } from "./examples.ts";
 import { parseOptions, parsePort } from "./options.ts";
 import { serve } from "./serve.ts";
 import { stateFolderInUse } from "./state-folder.ts";
 import { lockState, START_COMMAND, wipeState } from "./state-lock.ts";
 
-const USAGE = "npm start -- [--edge-port N] [--control-port N] [--fresh]";
+const USAGE = "npm start -- [--edge-port N] [--control-port N] [--origin-port N] [--fresh]";
 
 /** A command that has the bucket open is done in less. */
 const LOCK_WAIT_MS = 5_000;
@@ -24,13 +24,17 @@ export async function dev(words: readonly string[]): Promise<number> {
     {
       "edge-port": { type: "string", default: "8787" },
       "control-port": { type: "string", default: "8788" },
+      "origin-port": { type: "string", default: "8789" },
       fresh: { type: "boolean", default: false },
     },
     USAGE,
   );
-  const ports = [parsePort(options["edge-port"]), parsePort(options["control-port"])] as const;
   // Before anything is wiped or waited for.
-  const [edgePort, controlPort] = await freePorts(...ports);
+  const [edgePort = 0, controlPort = 0, originPort = 0] = await freePorts(
+    ["edge-port", parsePort(options["edge-port"])],
+    ["control-port", parsePort(options["control-port"])],
+    ["origin-port", parsePort(options["origin-port"])],
+  );
   const stateFolder = stateFolderInUse();
   const lock = await lockState(stateFolder, START_COMMAND, LOCK_WAIT_MS);
   try {
@@ -38,7 +42,7 @@ export async function dev(words: readonly string[]): Promise<number> {
       console.log("Wiping the local bucket, catalog, rollouts and admin token (--fresh)");
       await wipeState(stateFolder);
     }
-    await serveUntilStopped({ edgePort, controlPort, stateFolder });
+    await serveUntilStopped({ edgePort, controlPort, originPort, stateFolder });
   } finally {
     await lock.release();
   }
@@ -48,6 +52,7 @@ export async function dev(words: readonly string[]): Promise<number> {
 interface Places {
   readonly edgePort: number;
   readonly controlPort: number;
+  readonly originPort: number;
   readonly stateFolder: string;
 }
 
@@ -58,7 +63,7 @@ async function serveUntilStopped(places: Places): Promise<void> {
   const bridge = await startBridge(stack.target, stateFolder, { controlUrl, adminToken });
   const stopped = untilStopped();
 
-  const folders = await modelFolders();
+  const folders = await allModelFolders();
   const shown = folders.find((folder) => path.basename(folder) === SHOWN);
   if (shown !== undefined) {
     const example = await readExample(shown);
@@ -70,6 +75,9 @@ async function serveUntilStopped(places: Places): Promise<void> {
   console.log(
     `The control plane answers at ${controlUrl}: npx nearside rollout --help\n` +
       `Its admin token is in ${shortest(adminTokenFile(stateFolder))}; the command line finds it by itself.\n`,
+  );
+  console.log(
+    `The development origin answers signed requests at ${stack.devOrigin.url}: npx nearside pool list\n`,
   );
   console.log(
     `Models: ${folders.map((folder) => path.basename(folder)).join(", ")}. Ctrl-C stops.`,

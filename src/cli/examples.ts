@@ -3,6 +3,7 @@ import path from "node:path";
 
 import * as v from "valibot";
 
+import { readModelSource } from "../publish/source.ts";
 import { ROOT } from "../publish/workspace.ts";
 
 const MODELS = path.join(ROOT, "models");
@@ -11,6 +12,8 @@ const MODELS = path.join(ROOT, "models");
 const Example = v.strictObject({
   question: v.string(),
   contentType: v.string(),
+  /** `/v1/predict/<name>` when absent. */
+  path: v.optional(v.string()),
   query: v.optional(v.string()),
   json: v.optional(v.unknown()),
   text: v.optional(v.string()),
@@ -28,8 +31,15 @@ export interface ExampleRequest {
   readonly curlData: string;
 }
 
-/** Folders of the models that ship. */
+/** Folders of the models that ship and run at the edge. */
 export async function modelFolders(): Promise<string[]> {
+  const folders = await allModelFolders();
+  const sources = await Promise.all(folders.map(readModelSource));
+  return folders.filter((_, index) => sources[index]?.edge !== false);
+}
+
+/** Folders of the models that ship, those for the origin too. */
+export async function allModelFolders(): Promise<string[]> {
   const entries = await readdir(MODELS, { withFileTypes: true });
   return entries
     .filter((entry) => entry.isDirectory())
@@ -39,16 +49,21 @@ export async function modelFolders(): Promise<string[]> {
 
 export async function readExample(folder: string): Promise<ExampleRequest> {
   const model = path.basename(folder);
-  const { question, contentType, query, json, text, file } = v.parse(
-    Example,
-    JSON.parse(await readFile(path.join(folder, "example.json"), "utf8")),
-  );
+  const {
+    question,
+    contentType,
+    path: own,
+    query,
+    json,
+    text,
+    file,
+  } = v.parse(Example, JSON.parse(await readFile(path.join(folder, "example.json"), "utf8")));
   const source = file === undefined ? undefined : path.join(folder, file);
   const words = text ?? JSON.stringify(json);
   return {
     model,
     question,
-    path: `/v1/predict/${model}${query === undefined ? "" : `?${query}`}`,
+    path: `${own ?? `/v1/predict/${model}`}${query === undefined ? "" : `?${query}`}`,
     contentType,
     body: source === undefined ? new TextEncoder().encode(words) : await readFile(source),
     curlData: source === undefined ? shellQuote(words) : `@${path.relative(process.cwd(), source)}`,
@@ -60,10 +75,14 @@ export function curlLine(edgeUrl: string, example: ExampleRequest): string {
   return `curl -s ${shellQuote(edgeUrl + example.path)} -H ${shellQuote(`content-type: ${example.contentType}`)} --data-binary ${example.curlData}`;
 }
 
-export async function send(edgeUrl: string, example: ExampleRequest): Promise<Response> {
+export async function send(
+  edgeUrl: string,
+  example: ExampleRequest,
+  headers: Readonly<Record<string, string>> = {},
+): Promise<Response> {
   return fetch(edgeUrl + example.path, {
     method: "POST",
-    headers: { "content-type": example.contentType },
+    headers: { "content-type": example.contentType, ...headers },
     body: new Uint8Array(example.body),
   });
 }

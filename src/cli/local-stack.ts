@@ -1,16 +1,16 @@
-import { createServer } from "node:net";
-
 import { Miniflare, type V4WorkerOptions, convertV4MiniflareOptions } from "miniflare";
 import { unstable_getMiniflareWorkerOptions } from "wrangler";
 
+import { type SigningKeys, generateSigningKeys } from "../origin/signing-keys.ts";
 import type { PublishTarget } from "../publish/bucket.ts";
 import { keptAdminToken, randomToken } from "./admin-token.ts";
-import { type BundledWorker, CONTROL, EDGE, bundledModules } from "./bundle.ts";
+import { type BundledWorker, CONTROL, EDGE, ORIGIN, bundledModules } from "./bundle.ts";
+import { freePort, freePorts } from "./free-ports.ts";
 import { miniflareOptions, storeOf } from "./local-store.ts";
 import { HOST } from "./state-folder.ts";
-import { UserError } from "./user-error.ts";
 
 export { bundledModules, bundleWorkers } from "./bundle.ts";
+export { freePort, freePorts } from "./free-ports.ts";
 
 export interface EdgeOptions {
   /** 0 takes any free port. */
@@ -38,29 +38,56 @@ export interface LocalEdge {
   stop(): Promise<void>;
 }
 
-/** The edge and the control plane: one bucket, one namespace, and the queue between them. */
+/** The edge, the control plane and the origin Worker: one bucket, one namespace, and what binds them. */
 export interface LocalStack extends LocalEdge {
   readonly controlUrl: string;
+  /** The origin Worker, which only the edge calls where it is deployed. */
+  readonly originUrl: string;
+  /** What the origin Worker signs with; made for this stack. */
+  readonly signingKeys: SigningKeys;
 }
 
-/** Starts both bundled Workers. @throws UserError when a port is taken */
+/** Starts the bundled Workers. @throws UserError when a port is taken */
 export async function startLocalStack(options: LocalStackOptions): Promise<LocalStack> {
-  const [edgePort, controlPort] = await freePorts(options.edgePort, options.controlPort ?? 0);
+  const [edgePort = 0, controlPort = 0, originPort = 0] = await freePorts(
+    ["edge-port", options.edgePort],
+    ["control-port", options.controlPort ?? 0],
+    ["", 0],
+  );
+  const signingKeys = await generateSigningKeys();
   const edge = await start(options, [
-    [EDGE, edgePort],
-    [CONTROL, controlPort],
+    { worker: EDGE, port: edgePort, serviceBindings: { ORIGIN: ORIGIN.name } },
+    { worker: CONTROL, port: controlPort },
+    {
+      worker: ORIGIN,
+      port: originPort,
+      bindings: { SIGNING_KEY: JSON.stringify(signingKeys.privateKey) },
+    },
   ]);
-  return { ...edge, controlUrl: urlOf(controlPort) };
+  return { ...edge, controlUrl: urlOf(controlPort), originUrl: urlOf(originPort), signingKeys };
 }
 
-/** The bundled edge alone: what it tells the queue is heard by nobody. @throws UserError when the port is taken */
+/**
+ * The bundled edge alone: what it tells the queue is heard by nobody, and there is no origin pool.
+ *
+ * @throws UserError when the port is taken
+ */
 export async function startEdge(options: EdgeOptions): Promise<LocalEdge> {
-  return start(options, [[EDGE, await freePort(options.edgePort, "edge-port")]]);
+  return start(options, [{ worker: EDGE, port: await freePort(options.edgePort, "edge-port") }]);
+}
+
+/** A Worker as it is to be started. */
+interface Started {
+  readonly worker: BundledWorker;
+  readonly port: number;
+  /** Other Workers of the stack, by the binding's name. */
+  readonly serviceBindings?: Readonly<Record<string, string>>;
+  readonly bindings?: Readonly<Record<string, string>>;
 }
 
 async function start(
   { stateFolder, vars, adminToken: given }: EdgeOptions,
-  workers: readonly (readonly [BundledWorker, number])[],
+  workers: readonly Started[],
 ): Promise<LocalEdge> {
   const adminToken =
     given ?? (stateFolder === undefined ? randomToken() : await keptAdminToken(stateFolder));
@@ -68,19 +95,19 @@ async function start(
     convertV4MiniflareOptions({
       ...miniflareOptions(stateFolder),
       workers: await Promise.all(
-        workers.map(([worker, port]) =>
-          workerOptions(worker, port, {
-            ...(worker === EDGE ? vars : {}),
-            ADMIN_TOKEN: adminToken,
+        workers.map((one) =>
+          workerOptions(one, {
+            ...(one.worker === EDGE ? vars : {}),
+            ...(one.worker === ORIGIN ? {} : { ADMIN_TOKEN: adminToken }),
+            ...one.bindings,
           }),
         ),
       ),
     }),
   );
   await miniflare.ready;
-  const [, edgePort] = workers.find(([worker]) => worker === EDGE) ?? [EDGE, 0];
   return {
-    edgeUrl: urlOf(edgePort),
+    edgeUrl: urlOf(workers.find(({ worker }) => worker === EDGE)?.port ?? 0),
     adminToken,
     target: await storeOf(miniflare, EDGE.name),
     miniflare,
@@ -89,8 +116,7 @@ async function start(
 }
 
 async function workerOptions(
-  { name, config, folder }: BundledWorker,
-  port: number,
+  { worker: { name, config, folder }, port, serviceBindings = {} }: Started,
   bindings: Readonly<Record<string, string>>,
 ): Promise<V4WorkerOptions> {
   const { workerOptions: declared } = unstable_getMiniflareWorkerOptions(config);
@@ -98,6 +124,8 @@ async function workerOptions(
     ...declared,
     name,
     bindings: { ...(declared.bindings as object), ...bindings },
+    // Those that are declared name Workers as they are deployed.
+    serviceBindings: { ...serviceBindings },
     modulesRoot: folder,
     modules: await bundledModules(folder),
     unsafeDirectSockets: [{ host: HOST, port }],
@@ -105,38 +133,3 @@ async function workerOptions(
 }
 
 const urlOf = (port: number): string => `http://${HOST}:${port}`;
-
-/** Both ports as they will be: free, and not the same. */
-export async function freePorts(edgePort: number, controlPort: number): Promise<[number, number]> {
-  if (edgePort !== 0 && edgePort === controlPort) {
-    throw new UserError(
-      `--edge-port and --control-port are both ${edgePort}. Each Worker needs a port of its own.`,
-    );
-  }
-  const edge = await freePort(edgePort, "edge-port");
-  for (;;) {
-    const control = await freePort(controlPort, "control-port");
-    if (control !== edge) return [edge, control];
-    if (controlPort !== 0) return freePorts(edgePort, controlPort);
-  }
-}
-
-/** The port if it is free, or any free one for 0. @param option the option of `npm start` that chooses it */
-export function freePort(port: number, option = "edge-port"): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const probe = createServer();
-    probe.once("error", () => {
-      const other = port + 10 <= 65_535 ? port + 10 : port - 10;
-      reject(
-        new UserError(
-          `Port ${port} is taken. Stop what listens there, or choose another: npm start -- --${option} ${other}`,
-        ),
-      );
-    });
-    probe.listen(port, HOST, () => {
-      const address = probe.address();
-      const taken = typeof address === "object" && address !== null ? address.port : port;
-      probe.close(() => resolve(taken));
-    });
-  });
-}

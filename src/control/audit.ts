@@ -1,3 +1,5 @@
+import type { Difference } from "../catalog/diff.ts";
+
 /** One change, as whoever made it tells the audit log. Plain JSON throughout. */
 export interface AuditRecord {
   /** An entry with an id that is there already is not written again. */
@@ -36,7 +38,18 @@ export interface Audit {
   append(record: AuditRecord): Promise<void>;
   /** Newest first. */
   list(query: AuditQuery): Promise<AuditEntry[]>;
+  /** Numbers of catalogs from `number` on that have an entry. */
+  catalogsFrom(number: number): Promise<number[]>;
 }
 
 /** The one audit log's name. */
 export const AUDIT_NAME = "audit";
+
+/** `models.minilm.labels.stable` and `flags.minilm` are about minilm; rules and pools are about no model. */
+export function modelsIn(changes: readonly Difference[]): string[] {
+  const models = changes.flatMap(({ field }) => {
+    const [kind, model] = field.split(".");
+    return (kind === "models" || kind === "flags") && model !== undefined ? [model] : [];
+  });
+  return [...new Set(models)];
+}

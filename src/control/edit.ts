@@ -8,6 +8,8 @@ import {
 import { diffCatalogs, type Difference } from "../catalog/diff.ts";
 import { canonicalJson } from "../catalog/same-json.ts";
 import { NearsideError } from "../errors.ts";
+import { modelsIn } from "./audit.ts";
+import { fileMissingChanges } from "./reconcile.ts";
 import type { ControlContext } from "./context.ts";
 import { checkPrecondition, etagOf } from "./precondition.ts";
 import type { ChangingCall } from "./route.ts";
@@ -113,7 +115,7 @@ async function changeOnce(
 
 /** The change is made: a log that can't be reached must not make it look undone. */
 async function tell(
-  { audit, log, now, requestId }: ControlContext,
+  { store, audit, log, now, requestId }: ControlContext,
   { actor }: ChangingCall,
   edit: Edit,
   { before, after }: CatalogChange,
@@ -121,6 +123,8 @@ async function tell(
   const show = (source: CatalogSource): unknown => (edit.show ?? edit.read)(source) ?? null;
   const models = modelsIn(diffCatalogs(before, after));
   try {
+    // What was made past the control plane comes before it.
+    await fileMissingChanges({ store, audit }, before.number);
     await audit.append({
       id: `catalog:${after.number}`,
       at: new Date(now()).toISOString(),
@@ -137,13 +141,4 @@ async function tell(
     const { action, target } = edit;
     log.error("audit_failed", error, { requestId, actor, action, target, catalog: after.number });
   }
-}
-
-/** `models.minilm.labels.stable` and `flags.minilm` are about minilm. */
-function modelsIn(changes: readonly Difference[]): string[] {
-  const models = changes.flatMap(({ field }) => {
-    const [kind, model] = field.split(".");
-    return kind !== "$evaluators" && model !== undefined ? [model] : [];
-  });
-  return [...new Set(models)];
 }

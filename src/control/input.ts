@@ -1,10 +1,14 @@
 import * as v from "valibot";
 
+import { depthOf } from "../catalog/same-json.ts";
 import { type FieldProblem, NearsideError } from "../errors.ts";
 import { decodeJson, isJson, mediaType, parseJson, readBody } from "../protocol/body.ts";
 
 /** A flag with its rules has a few kilobytes. */
 const MAX_BODY_BYTES = 1_048_576;
+
+/** What nobody can read; and comparing it would overflow the stack. */
+const MAX_BODY_DEPTH = 128;
 
 /**
  * The JSON of a request's body; undefined when there is none.
@@ -22,7 +26,12 @@ export async function readJson(request: Request): Promise<unknown> {
       { field: "content-type" },
     );
   }
-  return parseJson(decodeJson(bytes));
+  const value = parseJson(decodeJson(bytes));
+  if (depthOf(value) <= MAX_BODY_DEPTH) return value;
+  throw new NearsideError(
+    "invalid_request",
+    `The body is nested deeper than ${MAX_BODY_DEPTH} levels.`,
+  );
 }
 
 /**

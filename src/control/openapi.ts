@@ -40,7 +40,7 @@ export function openApiDocument(routes: readonly Route[]): object {
       title: "Nearside: control plane",
       version: "1",
       description:
-        "Models, labels, flags, rollouts and catalogs. Every change says what it changes " +
+        "Models, labels, flags, origin pools, rollouts and catalogs. Every change says what it changes " +
         "(If-Match, or If-None-Match: *), can be tried with ?dry-run=true, and is in the audit log.",
     },
     security: [{ adminToken: [] }, { access: [] }],

@@ -59,7 +59,7 @@ async function answer(
       decoded(part),
     ]),
   );
-  const words = Object.fromEntries(new URL(request.url).searchParams);
+  const words = queryOf(new URL(request.url).searchParams);
   if (!known.changes) {
     const query = check<unknown>(known.query ?? NO_QUERY, words, "query");
     const body = known.body && check(known.body, await readJson(request), "body");
@@ -70,6 +70,18 @@ async function answer(
   const body = known.body && check(known.body, await readJson(request), "body");
   const dryRun = query["dry-run"] === "true";
   return known.handle(context, { request, params, query, body, actor, precondition, dryRun });
+}
+
+/** @throws NearsideError `invalid_request` for a parameter that stands there twice: one of the two would be ignored */
+function queryOf(parameters: URLSearchParams): Record<string, string> {
+  for (const name of parameters.keys()) {
+    if (parameters.getAll(name).length > 1) {
+      throw new NearsideError("invalid_request", `The query says "${name}" twice.`, {
+        field: name,
+      });
+    }
+  }
+  return Object.fromEntries(parameters);
 }
 
 /** What is no percent-encoding stays as it is, and names nothing. */

@@ -1,5 +1,6 @@
 import type { CatalogSource } from "../catalog/catalog.ts";
-import { type CatalogBucket, compile } from "../catalog/changes.ts";
+import { type CatalogBucket } from "../catalog/changes.ts";
+import { compile } from "../catalog/compile.ts";
 import { NearsideError } from "../errors.ts";
 import { chooseVersion } from "../routing/choose.ts";
 import { FlagProviders } from "../routing/flag-providers.ts";
@@ -33,7 +34,7 @@ export async function chooserOf(
   model: string,
 ): Promise<Chooser> {
   const entry = source.models[model];
-  const catalog = await compile(bucket, { ...source, models: entry ? { [model]: entry } : {} });
+  const catalog = await compile({ bucket }, { ...source, models: entry ? { [model]: entry } : {} });
   const provider = new FlagProviders(() => {}).of(catalog);
   return async (context) => {
     try {

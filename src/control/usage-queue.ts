@@ -13,7 +13,7 @@ interface Counted {
 
 /**
  * Hands what the edge tells of requests to the models' Durable Objects. What can't be counted now comes
- * again; what is no event can't get better, and is put aside with a word in the log.
+ * again; what is no event can't get better, and ends among the dead letters with a word in the log.
  */
 export async function consumeUsage(
   batch: Pick<MessageBatch, "messages">,
@@ -46,7 +46,8 @@ function eventOf(message: Message, log: Log): UsageEvent | undefined {
     field: v.getDotPath(issue) ?? "",
     problem: issue.message,
   });
-  message.ack();
+  // Retried to its end it lies among the dead letters, where somebody can look at it.
+  message.retry({ delaySeconds: MAX_RETRY_SECONDS });
   return undefined;
 }
 

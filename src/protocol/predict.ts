@@ -2,8 +2,10 @@ import type { Manifest } from "../catalog/manifest.ts";
 import type { Context } from "../context.ts";
 import { NearsideError } from "../errors.ts";
 import type { Target } from "../routing/choose.ts";
+import { RemoteSession } from "../origin/remote-session.ts";
+import { runHere, runThere } from "../tasks/drive.ts";
 import { type BoundTask, taskFor } from "../tasks/index.ts";
-import type { TaskRequest } from "../tasks/task.ts";
+import type { TaskRequest, TaskResult } from "../tasks/task.ts";
 import { type MediaType, decodeJson, isJson, mediaType, parseJson, readBody } from "./body.ts";
 import { answer } from "./pipeline.ts";
 
@@ -14,22 +16,33 @@ import { answer } from "./pipeline.ts";
 export function postPredict(context: Context, target: Target, request: Request): Promise<Response> {
   const type = mediaType(request.headers.get("content-type"));
   return answer(context, target, request, {
-    read(manifest) {
+    maxBodyBytes: ({ limits }) => limits.maxBodyBytes,
+    read(manifest, maxBytes) {
       refuseMediaType(type, taskOf(manifest));
-      return readBody(request, manifest.limits.maxBodyBytes);
+      return readBody(request, maxBytes);
     },
-    decode(body, manifest) {
+    decode(body, manifest, limits) {
       const task = taskOf(manifest);
       // A shadow's task may take other media types.
       refuseMediaType(type, task);
-      return { task, input: task.decode(taskRequest(body, type, request.url)) };
+      return { task, input: task.decode(taskRequest(body, type, request.url), limits) };
     },
-    run: ({ session, resources }, { task, input }) => task.run(session, resources, input),
-    encode: ({ output }) =>
-      new Response(JSON.stringify(output), { headers: { "content-type": "application/json" } }),
+    estimate: ({ task, input }) => task.estimate(input),
+    run: ({ session, resources }, { task, input }) => runHere(task.run(resources, input), session),
+    encode,
+    async forward(origin, { task, input }, _body, manifest) {
+      const session = new RemoteSession(origin.caller, manifest, origin.onAnswer);
+      const resources = await origin.resources();
+      const result = await runThere(task.run(resources, input, origin.limits), session);
+      return { response: encode(result), units: result.units };
+    },
     answerOf: ({ output }) => ({ form: "task", output }),
     units: ({ units }) => units,
   });
+}
+
+function encode({ output }: TaskResult): Response {
+  return new Response(JSON.stringify(output), { headers: { "content-type": "application/json" } });
 }
 
 function taskOf(manifest: Manifest): BoundTask {
@@ -37,7 +50,9 @@ function taskOf(manifest: Manifest): BoundTask {
   if (task !== undefined) return task;
   throw new NearsideError(
     "invalid_request",
-    `"${manifest.name}" takes tensors only: use /v2/models/${manifest.name}/infer.`,
+    manifest.task.type === "text-generation"
+      ? `"${manifest.name}" goes on with texts: use /v1/chat/completions or /v1/completions.`
+      : `"${manifest.name}" takes tensors only: use /v2/models/${manifest.name}/infer.`,
     { field: "model" },
   );
 }

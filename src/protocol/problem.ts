@@ -1,4 +1,5 @@
 import { type ErrorCode, type FieldProblem, NearsideError } from "../errors.ts";
+import { openAiError } from "./openai/error.ts";
 
 interface WireForm {
   readonly status: number;
@@ -15,9 +16,12 @@ export const WIRE_FORMS: { readonly [C in ErrorCode]: WireForm } = {
   unsupported_audio: { status: 415, title: "This audio can't be used" },
   body_too_large: { status: 413, title: "The body is too large" },
   body_timeout: { status: 408, title: "The body did not arrive in time" },
+  // nginx's number: nobody is there to read it.
+  cancelled: { status: 499, title: "The caller left" },
   batch_too_large: { status: 413, title: "Too many inputs in one request" },
   input_too_long: { status: 413, title: "An input is too long" },
   inference_failed: { status: 422, title: "The model could not compute this input" },
+  no_edge_build: { status: 422, title: "The model does not run at the edge" },
   route_not_found: { status: 404, title: "There is nothing at this path" },
   method_not_allowed: { status: 405, title: "This path does not take this method" },
   override_forbidden: { status: 403, title: "Choosing a version is not allowed here" },
@@ -31,11 +35,14 @@ export const WIRE_FORMS: { readonly [C in ErrorCode]: WireForm } = {
   invalid_change: { status: 422, title: "The catalog would not hold together" },
   label_not_found: { status: 404, title: "No such label" },
   flag_not_found: { status: 404, title: "The model has no flag" },
+  origin_pool_not_found: { status: 404, title: "No such origin pool" },
+  origin_route_not_found: { status: 404, title: "The model has no route to an origin pool" },
   catalog_not_found: { status: 404, title: "No such catalog" },
   rollout_not_found: { status: 404, title: "No such rollout" },
   rollout_running: { status: 409, title: "A rollout is running" },
   rollout_over: { status: 409, title: "The rollout is over" },
   flag_in_the_way: { status: 409, title: "The model has a flag of its own" },
+  manifest_missing: { status: 409, title: "A version's manifest is missing" },
   catalog_busy: { status: 503, title: "The catalog keeps changing" },
   model_too_large: { status: 507, title: "The model does not fit an edge isolate" },
   model_unavailable: { status: 503, title: "The model can't be loaded right now" },
@@ -45,6 +52,14 @@ export const WIRE_FORMS: { readonly [C in ErrorCode]: WireForm } = {
   out_of_memory: { status: 507, title: "The input needs more memory than there is" },
   isolate_over_budget: { status: 503, title: "This isolate is full" },
   catalog_unavailable: { status: 503, title: "The catalog can't be read" },
+  origin_unavailable: { status: 503, title: "No server of the origin pool can be reached" },
+  origin_overloaded: { status: 503, title: "The origin pool is busy" },
+  origin_timeout: { status: 504, title: "The origin pool did not answer in time" },
+  origin_failed: { status: 502, title: "The origin pool failed" },
+  origin_rejected: { status: 422, title: "The origin pool refused the request" },
+  pool_not_found: { status: 500, title: "The model's origin pool is not there" },
+  deadline_exceeded: { status: 504, title: "The request's time is over" },
+  invalid_signature: { status: 401, title: "The request is not signed as it must be" },
   internal: { status: 500, title: "Something went wrong on our side" },
 };
 
@@ -63,6 +78,8 @@ export interface Problem {
 export interface ProblemForm {
   /** `/v2` routes answer `{"error": "…"}` with the problem's fields beside it. */
   readonly openInference: boolean;
+  /** The routes of OpenAI's API answer `{"error": {"message", "type", "param", "code"}}`. */
+  readonly openAi?: boolean;
 }
 
 /** The answer to an error; everything that is not a NearsideError becomes `internal`, without its words. */
@@ -86,12 +103,18 @@ export function problemResponse(error: unknown, requestId: string, form: Problem
     requestId,
   };
   const headers = new Headers({
-    "content-type": form.openInference ? "application/json" : "application/problem+json",
+    "content-type":
+      form.openInference || form.openAi ? "application/json" : "application/problem+json",
     "cache-control": "no-store",
   });
   if (known.retryAfterSeconds !== undefined) {
     headers.set("retry-after", String(known.retryAfterSeconds));
   }
-  const body = form.openInference ? { error: known.message, ...problem } : problem;
-  return new Response(JSON.stringify(body), { status, headers });
+  return new Response(JSON.stringify(bodyOf(problem, form)), { status, headers });
+}
+
+function bodyOf(problem: Problem, { openInference, openAi = false }: ProblemForm): object {
+  const { code, status, detail, field } = problem;
+  if (openAi) return { error: openAiError(code, status, detail, field) };
+  return openInference ? { error: detail, ...problem } : problem;
 }

@@ -4,7 +4,9 @@ import type { Context } from "../context.ts";
 import { NearsideError } from "../errors.ts";
 import type { Target } from "../routing/choose.ts";
 import { allowAnyOrigin, optionsResponse } from "./cors.ts";
+import { postInfer } from "./open-inference/infer.ts";
 import * as openInference from "./open-inference/routes.ts";
+import { getModels, getOpenAiModel, postOpenAi } from "./openai/routes.ts";
 import { postPredict } from "./predict.ts";
 import { type ProblemForm, WIRE_FORMS, problemResponse } from "./problem.ts";
 
@@ -31,6 +33,7 @@ get("/", () =>
   Response.json({
     name: "nearside",
     predict: "POST /v1/predict/{model}",
+    openAi: "POST /v1/chat/completions",
     openInference: "GET /v2",
   }),
 );
@@ -38,6 +41,12 @@ post("/v1/predict/:model", (request, context) => postPredict(context, target(req
 post("/v1/predict/:model/versions/:version", (request, context) =>
   postPredict(context, target(request), request),
 );
+
+for (const path of ["v1/chat/completions", "v1/completions", "v1/embeddings"] as const) {
+  post(`/${path}`, (request, context) => postOpenAi(context, path, request));
+}
+get("/v1/models", (_, context) => getModels(context));
+get("/v1/models/:model", (request, context) => getOpenAiModel(context, target(request).model));
 
 get("/v2", openInference.getServer);
 get("/v2/health/live", openInference.getLive);
@@ -47,9 +56,7 @@ for (const model of ["/v2/models/:model", "/v2/models/:model/versions/:version"]
   get(`${model}/ready`, (request, context) =>
     openInference.getModelReady(context, target(request)),
   );
-  post(`${model}/infer`, (request, context) =>
-    openInference.postInfer(context, target(request), request),
-  );
+  post(`${model}/infer`, (request, context) => postInfer(context, target(request), request));
 }
 
 router.options("*", (request) => optionsResponse(request, allowedMethods(request)));
@@ -123,8 +130,14 @@ function refuseMethod(request: Request, context: Context): Response {
 
 function formFor(request: Request): ProblemForm {
   const { pathname } = new URL(request.url);
-  return { openInference: pathname === "/v2" || pathname.startsWith("/v2/") };
+  return {
+    openInference: pathname === "/v2" || pathname.startsWith("/v2/"),
+    openAi: OPENAI_PATH.test(pathname),
+  };
 }
+
+/** Whose callers read errors as OpenAI's. */
+const OPENAI_PATH = /^\/v1\/(?:chat\/completions|completions|embeddings|models)(?:\/|$)/;
 
 /** Worth an operator's attention: what a caller did wrong would let anybody fill the log. */
 function isOurs(error: unknown): boolean {

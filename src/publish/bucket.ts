@@ -44,6 +44,7 @@ export type BucketPage = { readonly objects: readonly BucketObject[] } & (
 
 /** What publication needs of the namespace that the edge reads. */
 export interface PublishNamespace {
+  get?(key: string): Promise<string | null>;
   put(key: string, value: string): Promise<void>;
 }
 

@@ -36,6 +36,8 @@ export interface PublishOptions {
    * this machine, whose sources have changed since. Anywhere else versions never change.
    */
   readonly replace?: boolean;
+  /** Also publishes what origins run, for models whose `originBuild` names it: it may be several times as large. */
+  readonly originBuild?: boolean;
 }
 
 /** A model that is built, and has not been published yet. */
@@ -44,6 +46,8 @@ export interface Candidate {
   /** SHA-256 of everything that decided the build. */
   readonly sourceDigest: string;
   readonly onnx: Uint8Array;
+  /** Before quantization, when that is another. */
+  readonly reference?: Uint8Array;
   readonly assets: Readonly<Record<string, Uint8Array>>;
   readonly fixtures: Fixtures;
   /** What the gate found, to be kept in the manifest. */
@@ -61,9 +65,12 @@ export async function publishFolder(
   onProgress: Progress,
   options: PublishOptions = {},
 ): Promise<Manifest> {
-  const { name, version } = await readModelSource(folder);
+  const { name, version, originBuild } = await readModelSource(folder);
   const digest = await sourceDigest(folder);
-  const present = await publishedVersion(target, name, version, digest, onProgress, options);
+  const present = await publishedVersion(target, name, version, digest, onProgress, {
+    ...options,
+    originBuild: options.originBuild === true && originBuild !== undefined,
+  });
   if (present !== undefined) return present;
   const built = await buildModel(folder, { onProgress });
   const candidate = { ...built, fixtures: await readFixtures(folder) };
@@ -82,10 +89,15 @@ export async function publishedVersion(
   version: number,
   digest: string,
   onProgress: Progress,
-  { replace = false }: PublishOptions = {},
+  { replace = false, originBuild = false }: PublishOptions = {},
 ): Promise<Manifest | undefined> {
   const present = await readManifest(target.bucket, name, version);
   if (present === undefined) return undefined;
+  if (present.sourceDigest === digest && originBuild && !present.originBuild) {
+    if (!replace) throw withoutOriginBuild(name, version);
+    onProgress(`${name} ${version}: published without what origins run; adding it`);
+    return undefined;
+  }
   if (present.sourceDigest === digest) {
     if (await lacksBlobs(target, present)) {
       onProgress(
@@ -112,10 +124,10 @@ export async function publishCandidate(
   candidate: Candidate,
   target: PublishTarget,
   onProgress: Progress,
-  { replace = false }: PublishOptions = {},
+  { replace = false, originBuild = false }: PublishOptions = {},
 ): Promise<Manifest> {
   const { name, version } = candidate.source;
-  const { manifest, blobs } = await describe(candidate);
+  const { manifest, blobs } = await describe(candidate, originBuild);
   await upload(target, blobs, (bytes) => onProgress(`${name} ${version}: uploading ${bytes}`));
   const written = await target.bucket.put(
     manifestKey(name, version),
@@ -162,7 +174,8 @@ interface Publication {
   readonly blobs: ReadonlyMap<string, Uint8Array>;
 }
 
-async function describe(built: Candidate): Promise<Publication> {
+async function describe(built: Candidate, withOriginBuild: boolean): Promise<Publication> {
+  const { originBuild, ...source } = built.source;
   const { graph, weights } = externalize(built.onnx, WEIGHTS_NAME);
   const { inputs, outputs } = signature(built.onnx);
   const blobs = new Map<string, Uint8Array>();
@@ -177,25 +190,36 @@ async function describe(built: Candidate): Promise<Publication> {
     names.map((name) => [name, add(built.assets[name] ?? new Uint8Array())]),
   );
   const assetBytes = Object.values(assets).reduce((sum, { bytes }) => sum + bytes, 0);
-  const { bytes: snapshot, memoryBytes } = await takeSnapshot(
-    { graph, ...(weights && { weights: { name: WEIGHTS_NAME, data: weights } }) },
-    built.fixtures,
-  );
-  const { digest: runtime } = await runtimeIdentity();
+  const origin = withOriginBuild && originBuild !== undefined ? built.reference : undefined;
+  const taken = source.edge === false ? undefined : await snapshotOf(graph, weights, built);
   const manifest = v.parse(Manifest, {
     schema: 1,
-    ...built.source,
+    ...source,
     sourceDigest: built.sourceDigest,
     graph: add(graph),
     ...(weights && { weights: { name: WEIGHTS_NAME, ...add(weights) } }),
-    snapshot: { ...add(snapshot), runtime },
+    ...(taken && { snapshot: { ...add(taken.bytes), runtime: taken.runtime } }),
+    ...(origin && { originBuild: { graph: add(origin) } }),
     assets,
     inputs,
     outputs,
-    memory: { heapBytes: memoryBytes, taskBytes: assetBytes * ASSET_EXPANSION },
+    memory: { heapBytes: taken?.memoryBytes ?? 0, taskBytes: assetBytes * ASSET_EXPANSION },
     ...(built.gate && { gate: built.gate }),
   });
   return { manifest, blobs };
+}
+
+async function snapshotOf(
+  graph: Uint8Array,
+  weights: Uint8Array | undefined,
+  { fixtures }: Candidate,
+) {
+  const { bytes, memoryBytes } = await takeSnapshot(
+    { graph, ...(weights && { weights: { name: WEIGHTS_NAME, data: weights } }) },
+    fixtures,
+  );
+  const { digest: runtime } = await runtimeIdentity();
+  return { bytes, memoryBytes, runtime };
 }
 
 /** Lists the version in the catalog, if it is not yet, and writes what the edge reads. */
@@ -220,6 +244,14 @@ async function readManifest(
 ): Promise<Manifest | undefined> {
   const stored = await bucket.get(manifestKey(name, version));
   return stored === null ? undefined : v.parse(Manifest, JSON.parse(await stored.text()));
+}
+
+function withoutOriginBuild(name: string, version: number): PublishError {
+  return new PublishError(
+    "already_published",
+    `${name} ${version} is already published without what origins run, and versions never change. ` +
+      `Raise "version" in its model.json.`,
+  );
 }
 
 function alreadyPublished(name: string, version: number): PublishError {

@@ -8,42 +8,18 @@ import {
   readCatalogSource,
 } from "../catalog/changes.ts";
 import type { AuditRecord } from "../control/audit.ts";
+import { readManifest } from "../catalog/compile.ts";
 import { NearsideError } from "../errors.ts";
 import { catalogMutation, checkStillOurs, SupersededError } from "./catalog-mutations.ts";
 import { decide } from "./decide.ts";
 import { evaluateGuards } from "./guards.ts";
 import type { RolloutPlan } from "./plan.ts";
 import { isOver, type RolloutState, type Transition } from "./state.ts";
-import type { ComparisonStats, RolloutStats } from "./stats.ts";
+import type { RolloutStats } from "./stats.ts";
+import type { RolloutStore, ShadowPair } from "./store.ts";
 import { addEvent, addShadow, emptyStats } from "./tally.ts";
 import type { RolloutAction, RolloutView } from "./view.ts";
 import { etagOf, viewOf } from "./present.ts";
-
-/** Where the rollouts of one model are kept. Every call is one transaction. */
-export interface RolloutStore {
-  /** Newest first. */
-  all(): RolloutState[];
-  latest(): RolloutState | undefined;
-  save(state: RolloutState): void;
-  /** For a rollout that could not start. */
-  remove(id: string): void;
-  stats(id: string): RolloutStats | undefined;
-  saveStats(id: string, stats: RolloutStats): void;
-  /** Remembers an event. @returns false when it was there already */
-  isNew(eventId: string, at: number): boolean;
-  /** Counts of shadows outside rollouts, by pair of versions. */
-  shadowPairs(): ShadowPair[];
-  shadowPair(against: number, version: number): ComparisonStats | undefined;
-  saveShadowPair(against: number, version: number, stats: ComparisonStats): void;
-}
-
-/** What the shadows of a flag found, outside rollouts. */
-export interface ShadowPair extends ComparisonStats {
-  /** The version that answered. */
-  readonly against: number;
-  /** The version that saw the same input afterwards. */
-  readonly version: number;
-}
 
 export interface ControllerOptions {
   readonly model: string;
@@ -51,10 +27,16 @@ export interface ControllerOptions {
   readonly catalog: CatalogStore;
   /** Appends to the audit log, once for each id. */
   audit(entry: AuditRecord): Promise<void>;
+  onAuditFailure(cause: unknown): void;
+  /** Memory for models in an isolate of the edge. */
+  readonly edgeBudgetBytes: number;
   /** Milliseconds since the epoch. */
   now(): number;
   newId(): string;
 }
+
+/** Rollouts that a list shows. */
+const MOST_LISTED = 50;
 
 /** Who decides when nobody does. */
 const CONTROLLER = "rollout controller";
@@ -84,6 +66,7 @@ export class RolloutController {
     if (running !== undefined && !isOver(running)) throw rolloutRunning(running);
     const { source } = await readCatalogSource(catalog.bucket);
     const baseline = baselineOf(source, model, plan);
+    await this.#refuseWithoutRoom(plan, baseline);
     const state: RolloutState = {
       id: newId(),
       model,
@@ -107,7 +90,7 @@ export class RolloutController {
       evidence: { plan },
     };
     if (dryRun) {
-      await planChange(catalog, catalogMutation(state, transition));
+      await this.#plan(state, transition);
       return viewOf(state, emptyStats(), now());
     }
     store.saveStats(state.id, emptyStats());
@@ -115,7 +98,7 @@ export class RolloutController {
       await this.#carryOut(state, transition);
     } catch (error) {
       // What was refused never began; what broke off is taken up by the next call.
-      if (error instanceof NearsideError && error.code !== "catalog_busy") store.remove(state.id);
+      if (isRefusal(error)) store.remove(state.id);
       throw error;
     }
     return this.#view();
@@ -163,7 +146,7 @@ export class RolloutController {
       evidence: this.#evidence(state),
     };
     if (dryRun) {
-      await planChange(this.#options.catalog, catalogMutation(state, transition));
+      await this.#plan(state, transition);
       return viewOf(
         { ...state, ...doneBy(transition, this.#options.now()) },
         this.#stats(state),
@@ -186,6 +169,18 @@ export class RolloutController {
     } catch (error) {
       if (!(error instanceof SupersededError)) throw error;
       await this.#supersede(state, source);
+      return false;
+    }
+    const off = switchedOff(source, state);
+    if (off !== undefined) {
+      await this.#carryOut(state, {
+        action: "roll_back",
+        status: "rolled_back",
+        step: state.step,
+        actor: CONTROLLER,
+        reason: off,
+        evidence: this.#evidence(state),
+      });
       return false;
     }
     const decision = decide({
@@ -238,20 +233,22 @@ export class RolloutController {
     return this.#options.store.shadowPairs();
   }
 
-  /** Finishes what was decided before a crash, and tells the audit log what it has not heard. */
+  /**
+   * Finishes what was decided before a crash, and tells the audit log what it has not heard. What the catalog
+   * refuses meanwhile is dropped: it must not stand in the way of the next decision.
+   */
   async settle(): Promise<void> {
     const { store } = this.#options;
     const state = store.latest();
-    if (state?.pending !== undefined) {
-      try {
-        await this.#carryOut(state, state.pending);
-      } catch (error) {
-        const isRefusedStart = error instanceof NearsideError && state.pending.action === "start";
-        if (!isRefusedStart || error.code === "catalog_busy") throw error;
-        store.remove(state.id);
-      }
-    } else if (state !== undefined && state.unaudited.length > 0) {
-      await this.#tellAuditLog(state);
+    if (state?.pending === undefined) {
+      if (state !== undefined) await this.#tellAuditLog(state);
+      return;
+    }
+    try {
+      await this.#carryOut(state, state.pending);
+    } catch (error) {
+      if (!isRefusal(error)) throw error;
+      if (state.pending.action === "start") store.remove(state.id);
     }
   }
 
@@ -261,7 +258,7 @@ export class RolloutController {
 
   list(): RolloutView[] {
     const { store, now } = this.#options;
-    return store.all().map((state) => viewOf(state, this.#stats(state), now()));
+    return store.newest(MOST_LISTED).map((state) => viewOf(state, this.#stats(state), now()));
   }
 
   isRunning(): boolean {
@@ -269,9 +266,44 @@ export class RolloutController {
     return state !== undefined && !isOver(state);
   }
 
+  /** Shadows run only in memory that is free beside the version that answers. */
+  async #refuseWithoutRoom(plan: RolloutPlan, baseline: number): Promise<void> {
+    if (plan.shadowRate === 0) return;
+    const { model, catalog, edgeBudgetBytes } = this.#options;
+    const manifests = await Promise.all(
+      [baseline, plan.version].map((version) => readManifest(catalog.bucket, model, version)),
+    );
+    const needed = manifests.reduce(
+      (sum, { memory }) => sum + memory.heapBytes + memory.taskBytes,
+      0,
+    );
+    if (needed <= edgeBudgetBytes) return;
+    throw new NearsideError(
+      "invalid_change",
+      `Versions ${baseline} and ${plan.version} of "${model}" need ${megabytes(needed)} together, and an isolate has ` +
+        `${megabytes(edgeBudgetBytes)} for models: no shadow would ever run. Roll out without comparing ` +
+        "(--no-shadow): errors and latency are guarded all the same.",
+      { field: "shadowRate" },
+    );
+  }
+
+  /** @throws NearsideError as carrying it out would */
+  async #plan(state: RolloutState, transition: Transition): Promise<void> {
+    try {
+      await planChange(this.#options.catalog, catalogMutation(state, transition));
+    } catch (error) {
+      if (!(error instanceof SupersededError)) throw error;
+      throw new NearsideError(
+        "precondition_failed",
+        `The flag of "${state.model}" was changed by somebody else: the rollout is about to end.`,
+      );
+    }
+  }
+
   async #carryOut(state: RolloutState, transition: Transition): Promise<void> {
     const { store, catalog, now } = this.#options;
-    store.save({ ...state, pending: transition });
+    const { pending: _, ...settled } = state;
+    store.save({ ...settled, pending: transition });
     let change: CatalogChange;
     try {
       change = await changeCatalog(
@@ -288,6 +320,7 @@ export class RolloutController {
         const { source } = await readCatalogSource(catalog.bucket);
         return this.#supersede(state, source);
       }
+      if (isRefusal(error)) store.save(settled);
       throw error;
     }
     await this.#done(state, transition, change.after.number);
@@ -317,6 +350,11 @@ export class RolloutController {
     const next: RolloutState = {
       ...settled,
       ...doneBy(transition, at),
+      // Time that a rollout stood still is no time that it was watched.
+      ...(transition.action === "pause" && { pausedAt: at }),
+      ...(transition.action === "resume" && {
+        stepStartedAt: state.stepStartedAt + at - (state.pausedAt ?? at),
+      }),
       ...(isStepBegun && {
         stepStartedAt: at,
         stepCatalogs: [...state.stepCatalogs, catalog],
@@ -342,9 +380,17 @@ export class RolloutController {
     await this.#tellAuditLog(next);
   }
 
+  /** A log that is away must not keep a rollout from going back: what it has not heard it hears later. */
   async #tellAuditLog(state: RolloutState): Promise<void> {
-    for (const entry of state.unaudited) await this.#options.audit(entry);
-    this.#options.store.save({ ...state, unaudited: [] });
+    if (state.unaudited.length === 0) return;
+    const { audit, store, onAuditFailure } = this.#options;
+    try {
+      for (const entry of state.unaudited) await audit(entry);
+    } catch (error) {
+      onAuditFailure(error);
+      return;
+    }
+    store.save({ ...state, unaudited: [] });
   }
 
   #evidence(state: RolloutState): { findings: unknown; counts: unknown } {
@@ -370,6 +416,22 @@ export class RolloutController {
   #stats({ id }: RolloutState): RolloutStats {
     return this.#options.store.stats(id) ?? emptyStats();
   }
+}
+
+function megabytes(bytes: number): string {
+  return `${(bytes / 1e6).toFixed(0)} MB`;
+}
+
+/** Why nobody gets the candidate, when an operator has switched it off. */
+function switchedOff({ models }: CatalogSource, { model, plan }: RolloutState): string | undefined {
+  return (models[model]?.offVersions?.includes(plan.version) ?? false)
+    ? `version ${plan.version} was switched off`
+    : undefined;
+}
+
+/** The catalog would not hold together with it: trying again does not help. */
+function isRefusal(error: unknown): error is NearsideError {
+  return error instanceof NearsideError && error.code !== "catalog_busy";
 }
 
 /** Whether an event is between the two versions of a rollout. */

@@ -62,11 +62,24 @@ function missingOf(
   }
   const isCompared = plan.guards.disagreement !== false && plan.shadowRate > 0;
   if (isCompared && comparisons.items < plan.minComparisons) {
-    const failed = comparisons.outcomes["failed"] ?? 0;
-    const note = failed > 0 ? ` (${failed} shadows failed)` : "";
     missing.push(
-      `${plan.minComparisons - comparisons.items} more of ${plan.minComparisons} compared items${note}`,
+      `${plan.minComparisons - comparisons.items} more of ${plan.minComparisons} compared items${notesOn(comparisons.outcomes)}`,
     );
   }
   return missing;
+}
+
+const WHY: Readonly<Record<string, string>> = {
+  failed: "failed",
+  skipped_busy: "found no quiet moment",
+  skipped_memory: "found no room beside the version that answers",
+};
+
+/** Why there are fewer comparisons than shadows. */
+function notesOn(outcomes: Readonly<Record<string, number>>): string {
+  const notes = Object.entries(WHY).flatMap(([outcome, words]) => {
+    const count = outcomes[outcome] ?? 0;
+    return count > 0 ? [`${count} shadows ${words}`] : [];
+  });
+  return notes.length > 0 ? ` (${notes.join(", ")})` : "";
 }

@@ -32,6 +32,8 @@ export function rolloutFlag({
       [CURRENT]: variant(baseline, plan.version),
       [NEXT]: variant(plan.version, baseline),
     },
+    // A rollback of the catalog must not bring a flag back whose rollout is over.
+    metadata: { rollout: plan.version },
     defaultVariant: CURRENT,
     targeting: {
       fractional: [

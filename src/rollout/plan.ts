@@ -50,21 +50,28 @@ export const Guards = v.strictObject({
 export type Guards = v.InferOutput<typeof Guards>;
 
 /** How a version is rolled out, as its operator asks for it. */
-export const RolloutPlan = v.strictObject({
-  /** The candidate. What `stable` names when the rollout starts is the baseline. */
-  version: ModelVersion,
-  /** Percent of callers that get the candidate, step by step. */
-  steps: v.optional(Steps, [1, 5, 25, 50, 100]),
-  /** A step lasts this long at least. */
-  minSeconds: v.optional(v.pipe(v.number(), v.minValue(0), v.maxValue(30 * 86_400)), 600),
-  /** And until the candidate has answered this many requests at it. Fewer find errors that rose fivefold too seldom (test/rollout/simulation.test.ts). */
-  minRequests: v.optional(Count, 500),
-  /** The first step ends when this many items have been compared, if disagreement is guarded. */
-  minComparisons: v.optional(Count, 200),
-  /** Share of requests that the other version answers, too, in the shadow. */
-  shadowRate: v.optional(Share, 0.1),
-  /** Chance that a rollout of an identical version is rolled back, all guards together. */
-  falseAlarms: v.optional(v.pipe(v.number(), v.gtValue(0), v.maxValue(0.5)), 0.01),
-  guards: v.optional(Guards, {}),
-});
+export const RolloutPlan = v.pipe(
+  v.strictObject({
+    /** The candidate. What `stable` names when the rollout starts is the baseline. */
+    version: ModelVersion,
+    /** Percent of callers that get the candidate, step by step. */
+    steps: v.optional(Steps, [1, 5, 25, 50, 100]),
+    /** A step lasts this long at least. */
+    minSeconds: v.optional(v.pipe(v.number(), v.minValue(0), v.maxValue(30 * 86_400)), 600),
+    /** And until the candidate has answered this many requests at it. Fewer find errors that rose fivefold too seldom (test/rollout/simulation.test.ts). */
+    minRequests: v.optional(Count, 500),
+    /** The first step ends when this many items have been compared, if disagreement is guarded. */
+    minComparisons: v.optional(Count, 200),
+    /** Share of requests that the other version answers, too, in the shadow. */
+    shadowRate: v.optional(Share, 0.1),
+    /** Chance that a rollout of an identical version is rolled back, all guards together. */
+    falseAlarms: v.optional(v.pipe(v.number(), v.gtValue(0), v.maxValue(0.5)), 0.01),
+    guards: v.optional(Guards, {}),
+  }),
+  v.check(
+    ({ shadowRate, guards: { disagreement, cost } }) =>
+      shadowRate > 0 || (disagreement === false && cost === false),
+    "without shadows nothing is compared: set guards.disagreement and guards.cost to false, too (--no-shadow)",
+  ),
+);
 export type RolloutPlan = v.InferOutput<typeof RolloutPlan>;

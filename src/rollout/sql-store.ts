@@ -1,6 +1,6 @@
-import type { RolloutStore, ShadowPair } from "./controller.ts";
 import type { RolloutState } from "./state.ts";
 import type { ComparisonStats, RolloutStats } from "./stats.ts";
+import type { RolloutStore, ShadowPair } from "./store.ts";
 
 /** The tables of one model's Durable Object; `src/store/README.md` says what they hold. */
 const TABLES = `
@@ -29,18 +29,15 @@ export class SqlRolloutStore implements RolloutStore {
     sql.exec(TABLES);
   }
 
-  all(): RolloutState[] {
+  newest(limit: number): RolloutState[] {
     return this.#sql
-      .exec<{ state: string }>("SELECT state FROM rollouts ORDER BY number DESC")
+      .exec<{ state: string }>("SELECT state FROM rollouts ORDER BY number DESC LIMIT ?", limit)
       .toArray()
       .map(({ state }) => JSON.parse(state) as RolloutState);
   }
 
   latest(): RolloutState | undefined {
-    const [row] = this.#sql
-      .exec<{ state: string }>("SELECT state FROM rollouts ORDER BY number DESC LIMIT 1")
-      .toArray();
-    return row && (JSON.parse(row.state) as RolloutState);
+    return this.newest(1)[0];
   }
 
   save(state: RolloutState): void {
@@ -81,8 +78,10 @@ export class SqlRolloutStore implements RolloutStore {
     return rowsWritten > 0;
   }
 
-  forgetEvents(before: number): void {
+  /** @returns whether any are left */
+  forgetEvents(before: number): boolean {
     this.#sql.exec("DELETE FROM seen WHERE at < ?", before);
+    return this.#sql.exec("SELECT 1 FROM seen LIMIT 1").toArray().length > 0;
   }
 
   shadowPairs(): ShadowPair[] {

@@ -38,6 +38,7 @@ export interface RolloutState {
   readonly stepCatalogs: readonly number[];
   /** Milliseconds since the epoch. */
   readonly stepStartedAt: number;
+  readonly pausedAt?: number;
   readonly startedAt: number;
   readonly startedBy: string;
   readonly endedAt?: number;

@@ -3,7 +3,7 @@ import type { HistogramData } from "./histogram.ts";
 /** Counts of one version at one step. Plain JSON: it is stored as it is. */
 export interface ArmStats {
   requests: number;
-  /** Requests that failed by our fault or the model's: a status of 500 and more, or `inference_failed`. */
+  /** Requests that failed by our fault: a status of 500 and more. */
   errors: number;
   /** Milliseconds of answers, by `<placement>/<start>`: `edge/warm`. */
   latency: Record<string, HistogramData>;

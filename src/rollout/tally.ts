@@ -13,6 +13,7 @@ export const DEFAULT_TOLERANCES: Readonly<Record<ComparisonKind, number>> = {
   boxes: 0.5,
   segments: 0.1,
   tensor: 0.01,
+  refusal: 0.5,
 };
 
 /** Examples that are kept of the items furthest apart. */
@@ -43,9 +44,12 @@ export function emptyStats(): RolloutStats {
   };
 }
 
-/** Whether a request failed by our fault or the model's, and not by what the caller sent. */
-export function isFault({ status, outcome }: Pick<RequestEvent, "status" | "outcome">): boolean {
-  return status >= 500 || outcome === "inference_failed";
+/**
+ * Whether a request failed by our fault. That an input is refused, or can't be computed, is the caller's
+ * fault as often as the version's: its shadow tells, because there the other version sees the same input.
+ */
+export function isFault({ status }: Pick<RequestEvent, "status">): boolean {
+  return status >= 500;
 }
 
 /**

@@ -84,12 +84,7 @@ export type RpcResult<T> =
 
 /** What the API asks of a model's Durable Object. */
 export interface RolloutsOfModel {
-  start(
-    model: string,
-    plan: RolloutPlan,
-    actor: string,
-    dryRun: boolean,
-  ): Promise<RpcResult<RolloutView>>;
+  start(plan: RolloutPlan, actor: string, dryRun: boolean): Promise<RpcResult<RolloutView>>;
   /** @param etag as in `If-Match`, or `*` */
   act(
     action: RolloutAction,

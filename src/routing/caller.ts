@@ -1,16 +1,19 @@
 import { isAdmin } from "../accounts/admin-token.ts";
 import { NearsideError } from "../errors.ts";
 import type { Caller } from "./choose.ts";
+import { type Placement, PLACEMENTS } from "./placement.ts";
 
 /** Who the request is for, as the caller's own backend calls them: the same key gets the same variant everywhere. */
 const USER_HEADER = "nearside-user";
 const OVERRIDE_HEADER = "nearside-override";
-const USER_KEY = /^[\x21-\x7e]{1,256}$/;
+const PLACEMENT_HEADER = "nearside-placement";
+const TIMEOUT_HEADER = "nearside-timeout-ms";
+/** What a pool has for an answer where the caller says nothing. */
+const DEFAULT_TIMEOUT_MS = 30_000;
+const MAX_TIMEOUT_MS = 3_600_000;
 
 export interface CallerOptions {
   readonly model: string;
-  /** Stands in where no user is named: each request for itself, so that fractions hold all the same. */
-  readonly requestId: string;
   /** The secret of whoever may override; nobody may when it is not set. */
   readonly adminToken: string | undefined;
 }
@@ -20,10 +23,7 @@ export interface CallerOptions {
  *
  * @throws NearsideError `override_forbidden` when the override header comes without the admin token
  */
-export function callerOf(
-  request: Request,
-  { model, requestId, adminToken }: CallerOptions,
-): Caller {
+export function callerOf(request: Request, { model, adminToken }: CallerOptions): Caller {
   const override = request.headers.get(OVERRIDE_HEADER) ?? undefined;
   if (override !== undefined && !isAdmin(request, adminToken)) {
     throw new NearsideError(
@@ -37,7 +37,9 @@ export function callerOf(
   return {
     override,
     context: {
-      targetingKey: user !== null && USER_KEY.test(user) ? user : requestId,
+      // Where no user is named each request counts for itself, so that fractions hold all the same. Not by the
+      // request's id: a gateway may send the same one with all of them.
+      targetingKey: user || crypto.randomUUID(),
       model,
       ...(typeof cf?.country === "string" && { country: cf.country }),
       ...(typeof cf?.continent === "string" && { continent: cf.continent }),
@@ -45,4 +47,32 @@ export function callerOf(
       inputBytes: Number(request.headers.get("content-length") ?? 0),
     },
   };
+}
+
+/** Where the caller wants the request to run. @throws NearsideError `invalid_request` */
+export function placementOf({ headers }: Request): Placement | undefined {
+  const value = headers.get(PLACEMENT_HEADER)?.toLowerCase();
+  const placement = PLACEMENTS.find((one) => one === value);
+  if (value === undefined || placement !== undefined) return placement;
+  throw new NearsideError("invalid_request", 'Nearside-Placement is "edge" or "origin".', {
+    field: PLACEMENT_HEADER,
+  });
+}
+
+/**
+ * When an answer from a pool must have begun, in milliseconds since the epoch: by the caller's
+ * `Nearside-Timeout-Ms`, else after 30 seconds.
+ *
+ * @throws NearsideError `invalid_request`
+ */
+export function deadlineOf({ headers }: Request, now: number): number {
+  const value = headers.get(TIMEOUT_HEADER);
+  if (value === null) return now + DEFAULT_TIMEOUT_MS;
+  const milliseconds = /^\d{1,7}$/.test(value) ? Number(value) : 0;
+  if (milliseconds >= 1 && milliseconds <= MAX_TIMEOUT_MS) return now + milliseconds;
+  throw new NearsideError(
+    "invalid_request",
+    `Nearside-Timeout-Ms is a whole number from 1 to ${MAX_TIMEOUT_MS}.`,
+    { field: TIMEOUT_HEADER },
+  );
 }

@@ -1,7 +1,9 @@
 import * as v from "valibot";
 
 import { type CatalogModel, type FlagSet, STABLE } from "../catalog/catalog.ts";
+import { isRecordKey } from "../catalog/manifest.ts";
 import type { FieldProblem } from "../errors.ts";
+import { checkRule } from "./check-rule.ts";
 import { flagdProvider } from "./flagd.ts";
 import { Variant } from "./variant.ts";
 
@@ -10,7 +12,7 @@ type Models = Readonly<
   Record<string, { readonly labels: CatalogModel["labels"]; readonly versions: object }>
 >;
 
-const WHOLE = 100;
+const VARIANT_NAME = /^[A-Za-z0-9_.-]{1,64}$/;
 
 /**
  * Checks flags against the models that they choose for, before they are published: what names a missing
@@ -19,6 +21,11 @@ const WHOLE = 100;
  */
 export function checkFlags(flags: FlagSet, models: Models): FieldProblem[] {
   const problems: FieldProblem[] = [];
+  const shared = flags.$evaluators ?? {};
+  for (const [name, rule] of Object.entries(shared)) {
+    // Whoever refers to it checks its results: its variants are theirs.
+    problems.push(...checkRule(rule, `$evaluators.${name}`, { variants: undefined, shared }));
+  }
   for (const [name, flag] of Object.entries(flags.flags)) {
     const field = `flags.${name}`;
     const model = Object.hasOwn(models, name) ? models[name] : undefined;
@@ -31,7 +38,10 @@ export function checkFlags(flags: FlagSet, models: Models): FieldProblem[] {
     }
     const { variants, defaultVariant, targeting } = flag;
     for (const [variant, value] of Object.entries(variants)) {
-      const problem = variantProblem(value, model);
+      const problem =
+        VARIANT_NAME.test(variant) && isRecordKey(variant)
+          ? variantProblem(value, model)
+          : "a variant's name has 1 to 64 letters, digits, dots, dashes and underscores, because answers carry it in a header";
       if (problem !== undefined) problems.push({ field: `${field}.variants.${variant}`, problem });
     }
     if (defaultVariant !== undefined && !Object.hasOwn(variants, defaultVariant)) {
@@ -40,10 +50,9 @@ export function checkFlags(flags: FlagSet, models: Models): FieldProblem[] {
         problem: `there is no variant "${defaultVariant}"`,
       });
     }
-    if (targeting !== undefined) checkRule(targeting, variants, `${field}.targeting`, problems);
-  }
-  for (const [name, rule] of Object.entries(flags.$evaluators ?? {})) {
-    checkRule(rule, undefined, `$evaluators.${name}`, problems);
+    if (targeting !== undefined) {
+      problems.push(...checkRule(targeting, `${field}.targeting`, { variants, shared }));
+    }
   }
   return problems.length > 0 ? problems : evaluationProblems(flags);
 }
@@ -62,65 +71,6 @@ function variantProblem(value: unknown, model: Models[string]): string | undefin
     }
   }
   return undefined;
-}
-
-/** @param variants undefined in a shared rule, whose variants are those of whoever refers to it */
-function checkRule(
-  rule: unknown,
-  variants: Readonly<Record<string, unknown>> | undefined,
-  field: string,
-  problems: FieldProblem[],
-): void {
-  if (typeof rule !== "object" || rule === null) return;
-  if (Array.isArray(rule)) {
-    for (const [index, part] of rule.entries()) {
-      checkRule(part, variants, `${field}[${index}]`, problems);
-    }
-    return;
-  }
-  for (const [operator, words] of Object.entries(rule)) {
-    const place = `${field}.${operator}`;
-    if (operator === "fractional") checkFractions(words, variants, place, problems);
-    if (operator === "if") checkReach(words, place, problems);
-    checkRule(words, variants, place, problems);
-  }
-}
-
-/** `[["current", 99], ["next", 1]]`, perhaps after an expression that is hashed instead of the targeting key. */
-function checkFractions(
-  words: unknown,
-  variants: Readonly<Record<string, unknown>> | undefined,
-  field: string,
-  problems: FieldProblem[],
-): void {
-  const shares: unknown[] = Array.isArray(words) ? words.filter(Array.isArray) : [];
-  let sum = 0;
-  for (const [index, share] of shares.entries()) {
-    const [variant, weight = 1] = share as readonly unknown[];
-    if (typeof weight !== "number" || !Number.isInteger(weight) || weight < 0) {
-      problems.push({ field: `${field}[${index}]`, problem: "its share must be a whole number" });
-      return;
-    }
-    if (typeof variant === "string" && variants && !Object.hasOwn(variants, variant)) {
-      problems.push({ field: `${field}[${index}]`, problem: `there is no variant "${variant}"` });
-    }
-    sum += weight;
-  }
-  if (sum !== WHOLE) {
-    problems.push({ field, problem: `the shares add up to ${sum}, not ${WHOLE}` });
-  }
-}
-
-/** `[condition, then, condition, then, …, else]`: after a condition that always holds nothing is reached. */
-function checkReach(words: unknown, field: string, problems: FieldProblem[]): void {
-  if (!Array.isArray(words)) return;
-  const always = words.findIndex((word, index) => index % 2 === 0 && word === true);
-  if (always >= 0 && always + 2 < words.length) {
-    problems.push({
-      field: `${field}[${always + 2}]`,
-      problem: "is never reached: the condition before it always holds",
-    });
-  }
 }
 
 /** What is left is for flagd to say. */

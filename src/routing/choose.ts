@@ -5,6 +5,7 @@ import { type Catalog, type CatalogModel, STABLE } from "../catalog/catalog.ts";
 import type { Manifest } from "../catalog/manifest.ts";
 import { NearsideError } from "../errors.ts";
 import type { FlagProvider } from "./flag-provider.ts";
+import type { Placement } from "./placement.ts";
 import { Variant } from "./variant.ts";
 
 /** What a request's URL names. */
@@ -32,6 +33,8 @@ export interface Choice {
   readonly variant?: string;
   /** The version that sees the same input after the answer. */
   readonly shadow?: ShadowChoice;
+  /** Where the flag wants it to run. */
+  readonly placement?: Placement;
   /** Why the flag was of no use and `stable` answers; for operators. */
   readonly fault?: unknown;
 }
@@ -159,6 +162,7 @@ async function flaggedVersion(
     flag: name,
     ...(variant !== undefined && { variant }),
     ...(shadow !== undefined && { shadow }),
+    ...(chosen.output.placement !== undefined && { placement: chosen.output.placement }),
   };
 }
 

@@ -1,4 +1,4 @@
-import type { Catalog } from "../catalog/catalog.ts";
+import type { Catalog, FlagSet } from "../catalog/catalog.ts";
 import type { FlagProvider } from "./flag-provider.ts";
 import { flagdProvider } from "./flagd.ts";
 
@@ -11,14 +11,17 @@ export interface FlagStats {
 
 /** The evaluator of each catalog that this isolate uses: made once, when its first request needs it. */
 export class FlagProviders {
-  readonly #make: (flags: object) => FlagProvider;
+  readonly #make: (flags: FlagSet) => FlagProvider;
   readonly #onFault: (cause: unknown) => void;
   readonly #byCatalog = new WeakMap<Catalog, { readonly provider: FlagProvider | undefined }>();
   #fallbacks = 0;
   #brokenSets = 0;
 
   /** @param make another provider than flagd's, from the catalog's flags */
-  constructor(onFault: (cause: unknown) => void, make = flagdProvider) {
+  constructor(
+    onFault: (cause: unknown) => void,
+    make: (flags: FlagSet) => FlagProvider = flagdProvider,
+  ) {
     this.#onFault = onFault;
     this.#make = make;
   }

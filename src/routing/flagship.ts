@@ -16,11 +16,8 @@ export type FlagshipBinding = Pick<Flagship, "getObjectDetails">;
  * which flagd's variants may be, are a TYPE_MISMATCH there. Percentages go by `targetingKey` unless the
  * rule names another attribute. A flag that is switched off there is as none: `stable` answers.
  *
- * The catalog says which models are routed by a flag: `chooseVersion` asks for no other. With Flagship the
- * entry's `state` of `ENABLED` suffices; its variants and targeting are not read.
- *
- * @example
- * new FlagProviders(onFault, () => flagshipProvider(env.FLAGS));
+ * The catalog says which models are routed by a flag, and which of these by Flagship: those with
+ * `"metadata": {"provider": "flagship"}` (`mixedProvider`). Their variants and targeting are not read.
  */
 export function flagshipProvider(binding: FlagshipBinding): FlagProvider {
   return {

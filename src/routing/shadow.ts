@@ -3,15 +3,17 @@ import type { Units } from "../billing/meter.ts";
 import type { ShadowEvent } from "../billing/usage-event.ts";
 import type { Manifest } from "../catalog/manifest.ts";
 import type { Context } from "../context.ts";
-import { NearsideError } from "../errors.ts";
+import { isInputRefusal, NearsideError } from "../errors.ts";
 import { type Answer, compareAnswers } from "../rollout/compare/index.ts";
-import type { ModelHost } from "../runtime/host.ts";
+import type { HostContext, ModelHost } from "../runtime/host.ts";
 import type { LoadedModel } from "../runtime/load-model.ts";
 import type { Activity } from "../telemetry/activity.ts";
 import type { ShadowChoice } from "./choose.ts";
 
 /** What is asked of a model, whichever version does it. */
 export interface Work<Input, Output> {
+  /** The longest body that the edge takes for a version. */
+  maxBodyBytes(manifest: Manifest): number;
   /** Checks a body as far as that is possible without the model. Leaves the bytes as they are. */
   decode(body: Uint8Array<ArrayBuffer>, manifest: Manifest): Input;
   run(model: LoadedModel, input: Input): Output;
@@ -120,7 +122,7 @@ export class Shadows {
     { manifest: answering, body, work, answer }: Answered<Input, Output>,
     pending: Pending,
   ): Promise<Found> {
-    const guest = {
+    const guest: HostContext = {
       isGuest: true,
       now: () => context.now(),
       waitUntil: (promise: Promise<unknown>) => context.waitUntil(promise),
@@ -137,10 +139,8 @@ export class Shadows {
       // Digest and load let others in: once more.
       if (!(await this.#turn(context, pending))) return { outcome: "skipped_busy" };
       if (!this.#host.isLoaded(manifest)) return { outcome: "skipped_memory" };
-      const input = work.decode(body, manifest);
-      const output = await this.#host.use(manifest, guest, (model) => work.run(model, input));
-      const comparison = compareAnswers(answering.task, answer, work.answerOf(output));
-      const units = work.units(output, input);
+      const { units, answer: other } = await this.#answerOf(manifest, work, body, guest);
+      const comparison = compareAnswers(answering.task, answer, other);
       return { outcome: "compared", comparison, units, inputDigest };
     } catch (error) {
       const code = error instanceof NearsideError ? error.code : "internal";
@@ -148,6 +148,26 @@ export class Shadows {
       const { name: model, version } = manifest;
       context.log.warn("shadow_failed", { code, model, version });
       return { outcome: "failed", ...(inputDigest !== undefined && { inputDigest }) };
+    }
+  }
+
+  /** What the shadow's version makes of the input; a refusal is an answer, too, and so is a crash. */
+  async #answerOf<Input, Output>(
+    manifest: Manifest,
+    work: Work<Input, Output>,
+    body: Uint8Array<ArrayBuffer>,
+    guest: HostContext,
+  ): Promise<{ readonly answer: Answer; readonly units: Units }> {
+    const refused = { answer: { form: "refused" }, units: {} } as const;
+    if (body.length > work.maxBodyBytes(manifest)) return refused;
+    try {
+      const input = work.decode(body, manifest);
+      const output = await this.#host.use(manifest, guest, (model) => work.run(model, input));
+      return { answer: work.answerOf(output), units: work.units(output, input) };
+    } catch (error) {
+      const hasCrashed = error instanceof NearsideError && error.code === "instance_trapped";
+      if (isInputRefusal(error) || hasCrashed) return refused;
+      throw error;
     }
   }
 

@@ -2,6 +2,7 @@ import * as v from "valibot";
 
 import { Label } from "../catalog/catalog.ts";
 import { ModelVersion } from "../catalog/manifest.ts";
+import { type Placement, PLACEMENTS } from "./placement.ts";
 
 /** A version's number, or a label that names one. */
 export const VersionChoice = v.union([ModelVersion, Label]);
@@ -19,7 +20,15 @@ const Shadow = v.strictObject({
  * `{"current": {"version": "stable", "shadow": {"version": 4, "rate": 0.1}}, "next": 4}`.
  */
 export const Variant = v.pipe(
-  v.union([VersionChoice, v.strictObject({ version: VersionChoice, shadow: v.optional(Shadow) })]),
+  v.union([
+    VersionChoice,
+    v.strictObject({
+      version: VersionChoice,
+      shadow: v.optional(Shadow),
+      /** Where the version runs, if it can. */
+      placement: v.optional(v.picklist(PLACEMENTS)),
+    }),
+  ]),
   v.transform((value): VariantOptions => (typeof value === "object" ? value : { version: value })),
 );
 export type Variant = v.InferOutput<typeof Variant>;
@@ -27,4 +36,5 @@ export type Variant = v.InferOutput<typeof Variant>;
 interface VariantOptions {
   readonly version: VersionChoice;
   readonly shadow?: v.InferOutput<typeof Shadow> | undefined;
+  readonly placement?: Placement | undefined;
 }

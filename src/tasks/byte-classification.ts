@@ -1,8 +1,8 @@
 import { NearsideError } from "../errors.ts";
 import { checkBatch, checkCharset, textField, textInputs } from "./inputs.ts";
-import { output, rankLabels } from "./outputs.ts";
+import { type LabelScore, output, rankLabels } from "./outputs.ts";
 import { numberParameter } from "./parameters.ts";
-import type { ManifestOf, Task } from "./task.ts";
+import type { ManifestOf, Task, Units } from "./task.ts";
 
 const DEFAULT_TOP_K = 5;
 
@@ -26,7 +26,7 @@ export interface BytesInput {
 export const byteClassification: Task<"byte-classification", BytesInput, null> = {
   mediaTypes: ["text/*", "application/octet-stream"],
 
-  decode(request, manifest) {
+  decode(request, manifest, { maxBatch }) {
     const { labels } = manifest.task;
     const topK = numberParameter(request.parameters, "top_k", {
       fallback: Math.min(DEFAULT_TOP_K, labels.length),
@@ -35,12 +35,12 @@ export const byteClassification: Task<"byte-classification", BytesInput, null> =
       integer: true,
     });
     if (request.kind === "raw") {
-      checkBatch(1, manifest.limits.maxBatch);
+      checkBatch(1, maxBatch);
       if (request.mediaType.startsWith("text/")) checkCharset(request.mediaParameters);
       checkLength(rawLength(request.bytes, manifest), manifest, "inputs");
       return { items: [modelBytes(request.bytes, manifest.task.maxBytes)], single: true, topK };
     }
-    const texts = textInputs(request.inputs, manifest.limits.maxBatch);
+    const texts = textInputs(request.inputs, maxBatch);
     const items = texts.texts.map((text, index) => {
       checkLength(text.length, manifest, textField(index, texts));
       return modelBytes(textBytes(text, manifest.task.maxBytes), manifest.task.maxBytes);
@@ -48,20 +48,24 @@ export const byteClassification: Task<"byte-classification", BytesInput, null> =
     return { items, single: texts.single, topK };
   },
 
+  estimate: units,
+
   prepare: () => null,
 
-  run(session, _resources, { items, single, topK }, manifest) {
-    const { labels } = manifest.task;
-    let bytes = 0;
-    const results = items.map((data) => {
-      bytes += data.length;
-      const outputs = session.run({ bytes: { datatype: "INT32", shape: [1, data.length], data } });
-      const probabilities = output(outputs, "probabilities", "FP32", labels.length);
-      return rankLabels(labels, probabilities, 0, topK);
-    });
-    return { output: single ? results[0] : results, units: { items: items.length, bytes } };
+  *run(_resources, input, { task }) {
+    const results: LabelScore[][] = [];
+    for (const data of input.items) {
+      const outputs = yield { bytes: { datatype: "INT32", shape: [1, data.length], data } };
+      const probabilities = output(outputs, "probabilities", "FP32", task.labels.length);
+      results.push(rankLabels(task.labels, probabilities, 0, input.topK));
+    }
+    return { output: input.single ? results[0] : results, units: units(input) };
   },
 };
+
+function units({ items }: BytesInput): Units {
+  return { items: items.length, bytes: items.reduce((sum, { length }) => sum + length, 0) };
+}
 
 /**
  * The authors' preparation (`runModel` of @vscode/vscode-languagedetection): a text of at least 20

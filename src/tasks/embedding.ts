@@ -2,23 +2,17 @@ import { NearsideError } from "../errors.ts";
 import { checkBatch, checkCharset, rawText, textField, textInputs, type Texts } from "./inputs.ts";
 import { output } from "./outputs.ts";
 import { booleanParameter, invalidParameter, type Parameters } from "./parameters.ts";
-import type { ManifestOf, Task, TaskRequest, TaskResult, TensorRunner } from "./task.ts";
+import type { Task, TaskRequest, TensorRun } from "./task.ts";
 import { TextTokenizer } from "./tokenizer.ts";
 
 /** A text beyond this is no sentence: some 60 times what a BERT can read. */
 const MAX_TEXT_CHARACTERS = 65_536;
 
-/**
- * Tokens of one run, padding included. Activations grow with it, and the heap never shrinks: MiniLM
- * takes 45 MB at 256 tokens, 54 at 512, 80 at 1024, where 64 texts of 16 tokens gain 10 % (measured).
- */
-const MAX_RUN_TOKENS = 256;
+/** MiniLM's sample sentences have 3.8 characters per token, spaces included; the prose of its licence 4.9 (measured). */
+const CHARACTERS_PER_TOKEN = 4;
 
-/**
- * Tokens of one request, padding not counted. WASM computes without a pause: 4,096 tokens take MiniLM some
- * two seconds (measured), in which the isolate answers nobody else.
- */
-const MAX_REQUEST_TOKENS = 4_096;
+/** [CLS] and [SEP]. */
+const TOKENS_AROUND = 2;
 
 export interface EmbeddingInput extends Texts {
   /** Cut texts that are too long; otherwise refuse them. */
@@ -35,8 +29,8 @@ export interface EmbeddingInput extends Texts {
 export const embedding: Task<"embedding", EmbeddingInput, TextTokenizer> = {
   mediaTypes: ["text/plain"],
 
-  decode(request, manifest) {
-    const texts = decodeTexts(request, manifest);
+  decode(request, _manifest, { maxBatch }) {
+    const texts = decodeTexts(request, maxBatch);
     for (const [index, text] of texts.texts.entries()) {
       if (text.length > MAX_TEXT_CHARACTERS) {
         throw new NearsideError(
@@ -49,13 +43,22 @@ export const embedding: Task<"embedding", EmbeddingInput, TextTokenizer> = {
     return { ...texts, truncate: truncateParameter(request.parameters) };
   },
 
+  estimate({ texts }, { task }) {
+    let tokens = 0;
+    for (const { length } of texts) {
+      const read = Math.ceil(length / CHARACTERS_PER_TOKEN) + TOKENS_AROUND;
+      tokens += Math.min(read, task.maxTokens);
+    }
+    return { items: texts.length, tokens };
+  },
+
   prepare(assets, manifest) {
     const json = assets[manifest.task.tokenizer];
     if (json !== undefined) return new TextTokenizer(json);
     throw new NearsideError("model_damaged", "The model comes without its tokenizer.");
   },
 
-  run(session, tokenizer, input, manifest) {
+  *run(tokenizer, input, manifest, { runTokens, requestTokens }) {
     const { maxTokens, dimensions } = manifest.task;
     let tokens = 0;
     const rows = input.texts.map((text, index): TokenizedText => {
@@ -64,16 +67,16 @@ export const embedding: Task<"embedding", EmbeddingInput, TextTokenizer> = {
       tokens += ids.length;
       return { index, ids };
     });
-    if (tokens > MAX_REQUEST_TOKENS) {
+    if (tokens > requestTokens) {
       throw new NearsideError(
         "batch_too_large",
-        `The texts have ${tokens} tokens together; one request may have ${MAX_REQUEST_TOKENS}. Send them in several.`,
+        `The texts have ${tokens} tokens together; one request may have ${requestTokens}. Send them in several.`,
         { field: "inputs" },
       );
     }
     const embeddings = Array.from<number[]>({ length: rows.length });
-    for (const batch of microBatches(rows)) {
-      const vectors = embed(session, batch, dimensions, tokenizer.padId);
+    for (const batch of microBatches(rows, runTokens)) {
+      const vectors = yield* embed(batch, dimensions, tokenizer.padId);
       for (const [row, { index }] of batch.entries()) {
         embeddings[index] = Array.from(vectors.subarray(row * dimensions, (row + 1) * dimensions));
       }
@@ -81,14 +84,14 @@ export const embedding: Task<"embedding", EmbeddingInput, TextTokenizer> = {
     return {
       output: input.single ? embeddings[0] : embeddings,
       units: { items: rows.length, tokens },
-    } satisfies TaskResult;
+    };
   },
 };
 
-function decodeTexts(request: TaskRequest, { limits }: ManifestOf<"embedding">): Texts {
-  if (request.kind === "json") return textInputs(request.inputs, limits.maxBatch);
+function decodeTexts(request: TaskRequest, maxBatch: number): Texts {
+  if (request.kind === "json") return textInputs(request.inputs, maxBatch);
   checkCharset(request.mediaParameters);
-  checkBatch(1, limits.maxBatch);
+  checkBatch(1, maxBatch);
   return { texts: [rawText(request.bytes)], single: true };
 }
 
@@ -113,12 +116,12 @@ interface TokenizedText {
 }
 
 /** Rows of like length together, longest first, so that little is padded. */
-export function microBatches(rows: readonly TokenizedText[]): TokenizedText[][] {
+export function microBatches(rows: readonly TokenizedText[], runTokens: number): TokenizedText[][] {
   const sorted = rows.toSorted((a, b) => b.ids.length - a.ids.length);
   const batches: TokenizedText[][] = [];
   for (let from = 0; from < sorted.length;) {
     const longest = sorted[from]?.ids.length ?? 0;
-    const count = Math.max(1, Math.floor(MAX_RUN_TOKENS / Math.max(1, longest)));
+    const count = Math.max(1, Math.floor(runTokens / Math.max(1, longest)));
     batches.push(sorted.slice(from, from + count));
     from += count;
   }
@@ -126,12 +129,11 @@ export function microBatches(rows: readonly TokenizedText[]): TokenizedText[][] 
 }
 
 /** @returns the vectors of the batch, one after the other */
-function embed(
-  session: TensorRunner,
+function* embed(
   batch: readonly TokenizedText[],
   dimensions: number,
   padId: number,
-): Float32Array {
+): TensorRun<Float32Array> {
   const length = batch[0]?.ids.length ?? 0;
   const shape = [batch.length, length];
   const ids = new BigInt64Array(batch.length * length);
@@ -142,10 +144,10 @@ function embed(
     for (const [at, id] of text.ids.entries()) ids[start + at] = BigInt(id);
     mask.fill(1n, start, start + text.ids.length);
   }
-  const outputs = session.run({
+  const outputs = yield {
     input_ids: { datatype: "INT64", shape, data: ids },
     attention_mask: { datatype: "INT64", shape, data: mask },
-  });
+  };
   return output(outputs, "sentence_embedding", "FP32", batch.length * dimensions);
 }
 

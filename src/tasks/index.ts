@@ -3,7 +3,8 @@ import { byteClassification } from "./byte-classification.ts";
 import { embedding } from "./embedding.ts";
 import { speechActivity } from "./speech-activity.ts";
 import { tabularClassification } from "./tabular.ts";
-import type { ManifestOf, Task, TaskRequest, TaskResult, TensorRunner } from "./task.ts";
+import { edgeLimits, type TaskLimits } from "./limits.ts";
+import type { ManifestOf, Task, TaskRequest, TaskResult, TensorRun, Units } from "./task.ts";
 
 declare const decoded: unique symbol;
 
@@ -17,22 +18,29 @@ export interface BoundTask {
   /** Media types that a raw body may have; `text/*` stands for all of them. */
   readonly mediaTypes: readonly string[];
   /** @throws NearsideError with the offending field */
-  decode(request: TaskRequest): TaskInput;
+  decode(request: TaskRequest, limits?: TaskLimits): TaskInput;
+  /** What `run` will count, as far as it is known before the model is there. */
+  estimate(input: TaskInput): Units;
   /** Parses the assets once per loaded model; the result goes to `run`, untouched. */
   prepare(assets: Readonly<Record<string, Uint8Array>>): unknown;
-  run(session: TensorRunner, resources: unknown, input: TaskInput): TaskResult;
+  /** @param limits the edge's, unless said otherwise */
+  run(resources: unknown, input: TaskInput, limits?: TaskLimits): TensorRun<TaskResult>;
 }
 
 type Bind<T extends TaskType> = (manifest: ManifestOf<T>) => BoundTask;
 
-/** Every task type; one without a row here does not compile. `tensor` takes no person's input. */
-const TASKS: { readonly [T in Exclude<TaskType, "tensor">]: Bind<T> } & {
-  readonly tensor: undefined;
+/** Types that take no person's input: tensors only, or a conversation by the OpenAI routes. */
+type Tensors = "tensor" | "text-generation";
+
+/** Every task type; one without a row here does not compile. */
+const TASKS: { readonly [T in Exclude<TaskType, Tensors>]: Bind<T> } & {
+  readonly [T in Tensors]: undefined;
 } = {
   embedding: bind(embedding),
   "byte-classification": bind(byteClassification),
   "speech-activity": bind(speechActivity),
   "tabular-classification": bind(tabularClassification),
+  "text-generation": undefined,
   tensor: undefined,
 };
 
@@ -47,9 +55,11 @@ export function taskFor(manifest: Manifest): BoundTask | undefined {
 function bind<T extends TaskType, Input, Resources>(task: Task<T, Input, Resources>): Bind<T> {
   return (manifest) => ({
     mediaTypes: task.mediaTypes,
-    decode: (request) => task.decode(request, manifest) as unknown as TaskInput,
+    decode: (request, limits = edgeLimits(manifest)) =>
+      task.decode(request, manifest, limits) as unknown as TaskInput,
+    estimate: (input) => task.estimate(input as unknown as Input, manifest),
     prepare: (assets) => task.prepare(assets, manifest),
-    run: (session, resources, input) =>
-      task.run(session, resources as Resources, input as unknown as Input, manifest),
+    run: (resources, input, limits = edgeLimits(manifest)) =>
+      task.run(resources as Resources, input as unknown as Input, manifest, limits),
   });
 }

@@ -5,7 +5,7 @@ import { invalidInput } from "./inputs.ts";
 import { notANumber, output } from "./outputs.ts";
 import { booleanParameter, numberParameter, type Parameters } from "./parameters.ts";
 import { type SegmentOptions, speechSegments } from "./speech-segments.ts";
-import type { ManifestOf, Task, TensorRunner } from "./task.ts";
+import type { ManifestOf, Task, TensorRun, Units } from "./task.ts";
 import { monoSamples, type PcmAudio, unsupportedAudio } from "./wav.ts";
 
 /** Longer than any audio that is taken. */
@@ -45,12 +45,14 @@ export const speechActivity: Task<"speech-activity", SpeechInput, null> = {
     return { samples: monoSamples(audio, "inputs"), segments, returnProbabilities };
   },
 
+  estimate: unitsOf,
+
   prepare: () => null,
 
-  run(session, _resources, input, manifest) {
+  *run(_resources, input, manifest) {
     const { sampleRate, stepSamples } = manifest.task;
     const { samples, returnProbabilities } = input;
-    const probabilities = speechProbabilities(session, samples, manifest);
+    const probabilities = yield* speechProbabilities(samples, manifest);
     const segments = speechSegments(probabilities, samples.length, input.segments).map(
       ({ score, start, end }) => ({
         label: "speech",
@@ -67,10 +69,14 @@ export const speechActivity: Task<"speech-activity", SpeechInput, null> = {
             step_seconds: stepSamples / sampleRate,
           }
         : segments,
-      units: { items: 1, samples: samples.length },
+      units: unitsOf(input),
     };
   },
 };
+
+function unitsOf({ samples }: SpeechInput): Units {
+  return { items: 1, samples: samples.length };
+}
 
 function checkAudio(
   { sampleRate, frames }: PcmAudio,
@@ -116,11 +122,10 @@ function segmentOptions(
 }
 
 /** The model hears each step after the last samples of the step before; before the first is silence. */
-function speechProbabilities(
-  session: TensorRunner,
+function* speechProbabilities(
   samples: Float32Array,
   { task }: ManifestOf<"speech-activity">,
-): Float32Array {
+): TensorRun<Float32Array> {
   const { contextSamples, stepSamples, sampleRate } = task;
   const steps = Math.ceil(samples.length / stepSamples);
   const heard = new Float32Array(contextSamples + steps * stepSamples);
@@ -132,11 +137,11 @@ function speechProbabilities(
   for (let step = 0; step < steps; step++) {
     const start = step * stepSamples;
     const data = heard.subarray(start, start + contextSamples + stepSamples);
-    const outputs = session.run({
+    const outputs = yield {
       input: { datatype: "FP32", shape, data },
       state: { datatype: "FP32", shape: STATE_SHAPE, data: state },
       sr: rate,
-    });
+    };
     const probability = output(outputs, "output", "FP32", 1)[0] ?? Number.NaN;
     if (!Number.isFinite(probability)) throw notANumber();
     probabilities[step] = probability;

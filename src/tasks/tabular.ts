@@ -1,7 +1,7 @@
 import { rawText } from "./inputs.ts";
 import { output, rankLabels } from "./outputs.ts";
 import { csvRows, jsonRows, type Rows } from "./tabular-rows.ts";
-import type { Task } from "./task.ts";
+import type { Task, Units } from "./task.ts";
 
 /**
  * Classification of rows of numbers: Hugging Face's `tabular-classification`, plain JSON, and CSV.
@@ -14,20 +14,23 @@ import type { Task } from "./task.ts";
 export const tabularClassification: Task<"tabular-classification", Rows, null> = {
   mediaTypes: ["text/csv"],
 
-  decode(request, { task, limits }) {
-    if (request.kind === "json") return jsonRows(request.inputs, task.columns, limits.maxBatch);
+  decode(request, { task }, { maxBatch }) {
+    if (request.kind === "json") return jsonRows(request.inputs, task.columns, maxBatch);
     const header = request.mediaParameters["header"]?.toLowerCase();
-    return csvRows(rawText(request.bytes), header, task.columns, limits.maxBatch);
+    return csvRows(rawText(request.bytes), header, task.columns, maxBatch);
   },
+
+  estimate: unitsOf,
 
   prepare: () => null,
 
-  run(session, _resources, { form, count, features }, { task }) {
+  *run(_resources, rows, { task }) {
+    const { form, count, features } = rows;
     const { columns, labels } = task;
-    const outputs = session.run({
+    const outputs = yield {
       features: { datatype: "FP32", shape: [count, columns.length], data: features },
-    });
-    const units = { items: count, elements: features.length };
+    };
+    const units = unitsOf(rows);
     if (form === "table") {
       return { output: Array.from(output(outputs, "label", "INT64", count), Number), units };
     }
@@ -38,3 +41,7 @@ export const tabularClassification: Task<"tabular-classification", Rows, null> =
     return { output: form === "row" ? ranked[0] : ranked, units };
   },
 };
+
+function unitsOf({ count, features }: Rows): Units {
+  return { items: count, elements: features.length };
+}

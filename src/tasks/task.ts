@@ -1,5 +1,15 @@
 import type { Manifest, TaskConfigOf, TaskType } from "../catalog/manifest.ts";
 import type { Tensor } from "../runtime/tensor.ts";
+import type { TaskLimits } from "./limits.ts";
+
+/** Every input of the graph, by name. */
+export type Feeds = Readonly<Record<string, Tensor>>;
+
+/** Every output of the graph, by name. */
+export type Outputs = Readonly<Record<string, Tensor>>;
+
+/** A task at work: it yields what the graph is to be fed, gets back what the graph answers, and returns the result. */
+export type TensorRun<R> = Generator<Feeds, R, Outputs>;
 
 /** The part of a session that a task needs: synchronous, because WASM computes on the calling thread. */
 export interface TensorRunner {
@@ -7,7 +17,7 @@ export interface TensorRunner {
    * @param feeds every input of the graph, by name
    * @returns every output of the graph, by name; the arrays are the caller's own copies
    */
-  run(feeds: Readonly<Record<string, Tensor>>): Record<string, Tensor>;
+  run(feeds: Feeds): Record<string, Tensor>;
 }
 
 /** What `POST /v1/predict/{model}` carried, before the task looked at it. */
@@ -50,13 +60,16 @@ export interface Task<T extends TaskType, Input, Resources> {
   /** Media types that a raw body may have. */
   readonly mediaTypes: readonly string[];
   /** @throws NearsideError with the offending field */
-  decode(request: TaskRequest, manifest: ManifestOf<T>): Input;
+  decode(request: TaskRequest, manifest: ManifestOf<T>, limits: TaskLimits): Input;
+  /** What `run` will count, as far as it is known before the model is there. */
+  estimate(input: Input, manifest: ManifestOf<T>): Units;
   /** Parses the assets once per loaded model. */
   prepare(assets: Readonly<Record<string, Uint8Array>>, manifest: ManifestOf<T>): Resources;
+  /** The same tensors wherever they are computed. @throws NearsideError before the first feeds when a limit is passed */
   run(
-    session: TensorRunner,
     resources: Resources,
     input: Input,
     manifest: ManifestOf<T>,
-  ): TaskResult;
+    limits: TaskLimits,
+  ): TensorRun<TaskResult>;
 }

@@ -68,6 +68,50 @@ describe("Catalog", () => {
   });
 });
 
+const ROUTED = {
+  ...SOURCE,
+  models: { iris: { ...SOURCE.models["iris"], origin: { pool: "gpu" } } },
+  pools: {
+    gpu: { protocol: "open-inference", endpoints: [{ url: "https://gpu-1.example.com" }] },
+  },
+};
+
+describe("a route to an origin", () => {
+  const parsed = v.parse(CatalogSource, ROUTED);
+
+  it("has the pool's own limits where none are given", () => {
+    expect(parsed.models["iris"]?.origin).toEqual({
+      pool: "gpu",
+      limits: { maxBatch: 1024, maxBodyBytes: 8 * 1024 * 1024 },
+    });
+  });
+
+  it("is there for the edge, with its pool", () => {
+    const compiled = compileCatalog(parsed, manifest);
+    expect(compiled.models["iris"]?.origin).toEqual(parsed.models["iris"]?.origin);
+    expect(compiled.pools).toEqual(parsed.pools);
+    expect(v.parse(Catalog, JSON.parse(JSON.stringify(compiled)))).toEqual(compiled);
+  });
+
+  it("stays when a version is added", () => {
+    const { models, pools } = withVersion(parsed, manifest("iris", 3));
+    expect(models["iris"]?.origin?.pool).toBe("gpu");
+    expect(pools).toEqual(parsed.pools);
+  });
+
+  it.each([
+    ["models.iris.origin", { pool: "Big GPU" }],
+    ["models.iris.origin", { pool: "constructor" }],
+    ["models.iris.origin", { pool: "gpu", limit: 1 }],
+    ["models.iris.origin", { pool: "gpu", limits: { maxBatch: 0 } }],
+    ["models.iris.origin", { pool: "gpu", model: "" }],
+    ["pools", { "big gpu": ROUTED.pools.gpu }],
+    ["pools.gpu.endpoints", []],
+  ])("is refused with %s = %j", (field, value) => {
+    expect(v.is(CatalogSource, withField(ROUTED, field, value))).toBe(false);
+  });
+});
+
 describe("compileCatalog", () => {
   it("puts every listed manifest in its place", () => {
     expect(compileCatalog(SOURCE, manifest)).toEqual({

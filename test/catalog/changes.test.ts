@@ -1,15 +1,18 @@
+import * as v from "valibot";
 import { beforeEach, describe, expect, it } from "vitest";
 
 import {
   type CatalogSource,
   type Flag,
   EMPTY_CATALOG,
+  OriginRoute,
   withVersion,
 } from "../../src/catalog/catalog.ts";
 import { changeCatalog, planChange, readCatalogSource } from "../../src/catalog/changes.ts";
 import { diffCatalogs } from "../../src/catalog/diff.ts";
 import { listCatalogs, readCatalog, rolledBack } from "../../src/catalog/history.ts";
 import { CATALOG_KV_KEY } from "../../src/catalog/reader.ts";
+import { OriginPool } from "../../src/origin/pool.ts";
 import { CATALOG_SOURCE_KEY, catalogKey, manifestKey } from "../../src/store/layout.ts";
 import { manifestOf } from "../support/manifests.ts";
 import { MemoryBucket, MemoryNamespace, withHooks } from "../support/memory-bucket.ts";
@@ -168,7 +171,7 @@ describe("changeCatalog", () => {
       let writes = 0;
       const interrupted = withHooks(target, {
         before() {
-          if (writes++ === broken) throw new Error("the connection broke off");
+          if (writes++ >= broken) throw new Error("the connection broke off");
         },
       });
       await expect(change("canary is 2", labelled("canary", 2), interrupted)).rejects.toThrow(
@@ -181,6 +184,35 @@ describe("changeCatalog", () => {
       );
       expect(kept).toEqual([1, 2, 3, 4].map(catalogKey));
     }
+  });
+
+  it("repairs what the edge reads when the namespace was busy for a moment", async () => {
+    let writes = 0;
+    const busy = withHooks(target, {
+      before(key) {
+        if (key === `kv:${CATALOG_KV_KEY}` && writes++ === 0) throw new Error("429");
+      },
+    });
+    await change("canary is 2", labelled("canary", 2), busy);
+    expect(seenByEdge().number).toBe(4);
+  });
+
+  it("lets an operator switch off what is damaged, and what was wrong before", async () => {
+    const flags = { flags: { m: { ...split(5), variants: { current: 1, next: 9 } } } };
+    const { source, text } = await readCatalogSource(target.bucket);
+    expect(text).toBeDefined();
+    await target.bucket.put(CATALOG_SOURCE_KEY, JSON.stringify({ ...source, flags }));
+    await target.bucket.delete(manifestKey("m", 3));
+    const { after } = await change("off", (latest) => ({
+      ...latest,
+      models: { m: { versions: [1, 2, 3], labels: { stable: 1 }, offVersions: [3] } },
+    }));
+    expect(after.models["m"]?.offVersions).toEqual([3]);
+    expect(seenByEdge().number).toBe(4);
+    target.namespace.values.clear();
+    await expect(change("on", labelled("canary", 2))).rejects.toMatchObject({
+      code: "manifest_missing",
+    });
   });
 
   it("plans without writing", async () => {
@@ -221,7 +253,7 @@ describe("the history of catalogs", () => {
     expect((await readCatalogSource(new MemoryBucket())).source).toEqual(EMPTY_CATALOG);
   });
 
-  it("rolls labels, switches and flags back, and takes no version away", async () => {
+  it("rolls labels and flags back, and takes no version, switch or newer model away", async () => {
     await change("5 %", flagged(split(5)));
     await change("canary is 2", labelled("canary", 2));
     await change("100 %", flagged(split(100)));
@@ -236,6 +268,22 @@ describe("the history of catalogs", () => {
       },
       flags: { flags: { m: split(5) } },
     });
+    const rollout = { ...split(25), metadata: { rollout: 2 } };
+    const { after: during } = await change("25 %, by a rollout", flagged(rollout));
+    await change("off", (source) => {
+      const { flags: _, ...rest } = source;
+      const { m, ...others } = source.models;
+      return {
+        ...rest,
+        models: { ...others, m: { labels: {}, versions: [], ...m, offVersions: [3] } },
+      };
+    });
+    const { after: later } = await change(
+      "back to a rollout",
+      rolledBack(await readCatalog(target.bucket, during.number)),
+    );
+    expect(later.flags).toBeUndefined();
+    expect(later.models["m"]?.offVersions).toEqual([3]);
     const { after: first } = await change(
       "back to 1",
       rolledBack(await readCatalog(target.bucket, 1)),
@@ -259,5 +307,40 @@ describe("diffCatalogs", () => {
       { field: "flags.m.targeting.fractional[1][1]", before: 5, after: 25 },
     ]);
     expect(diffCatalogs(after, after)).toEqual([]);
+  });
+});
+
+describe("a route to an origin", () => {
+  const pools = {
+    gpu: v.parse(OriginPool, {
+      protocol: "open-inference",
+      endpoints: [{ url: "https://gpu-1.example.com" }],
+    }),
+  };
+  const routed =
+    (pool: string) =>
+    (source: CatalogSource): CatalogSource => ({
+      ...labelled("canary", 2)(source),
+      pools,
+      models: {
+        m: {
+          versions: [1, 2, 3],
+          labels: { stable: 1 },
+          origin: v.parse(OriginRoute, { pool }),
+        },
+      },
+    });
+
+  it("reaches the edge", async () => {
+    await change("m goes to gpu", routed("gpu"));
+    expect(seenByEdge()).toMatchObject({ pools: { gpu: {} }, models: { m: { origin: {} } } });
+  });
+
+  it("to a pool that is not there is refused, by its field", async () => {
+    await expect(change("m goes nowhere", routed("tpu"))).rejects.toMatchObject({
+      code: "invalid_change",
+      field: "models.m.origin.pool",
+      message: 'models.m.origin.pool: there is no pool "tpu"; there are gpu.',
+    });
   });
 });

@@ -38,6 +38,7 @@ const TASKS: readonly TaskConfig[] = [
     maxSeconds: 60,
   },
   { type: "tabular-classification", columns: ["a"], labels: ["b", "c"] },
+  { type: "text-generation", contextCharacters: 4_096 },
 ];
 
 describe("Manifest", () => {
@@ -48,6 +49,23 @@ describe("Manifest", () => {
   it("does without weights", () => {
     const { weights: _, ...rest } = FULL;
     expect(v.parse(Manifest, rest)).toEqual(rest);
+  });
+
+  it.each<[string, Partial<Manifest>, Partial<Manifest>]>([
+    ["no edge build", { edge: false }, { edge: false }],
+    ["costs at the edge", { edge: { msPerRequest: 2 } }, { edge: { msPerRequest: 2 } }],
+    [
+      "costs by unit",
+      { edge: { targetMs: 9, msPerUnit: { tokens: 0.5 } } as unknown as Manifest["edge"] },
+      { edge: { targetMs: 9, msPerRequest: 0, msPerUnit: { tokens: 0.5 } } },
+    ],
+    [
+      "a build for origins",
+      { originBuild: { graph: { digest: DIGEST, bytes: 9 } } },
+      { originBuild: { graph: { digest: DIGEST, bytes: 9 } } },
+    ],
+  ])("takes %s", (_, more, read) => {
+    expect(v.parse(Manifest, { ...FULL, ...more })).toEqual({ ...FULL, ...read });
   });
 
   it("lets fields through that a newer publisher wrote", () => {
@@ -91,6 +109,10 @@ describe("Manifest", () => {
     ["outputs.0.shape", undefined],
     ["memory.heapBytes", -1],
     ["memory.taskBytes", undefined],
+    ["edge", true],
+    ["edge", { msPerRequest: -1 }],
+    ["edge", { msPerUnit: { tokens: "many" } }],
+    ["originBuild", { graph: DIGEST }],
     ["limits.maxBatch", 0],
     ["limits.maxBodyBytes", Number.POSITIVE_INFINITY],
   ])("refuses %s = %j, and names it", (field, value) => {
@@ -134,7 +156,14 @@ describe("ModelSource", () => {
     ]);
   });
 
+  it("takes what is said of edge and origin", () => {
+    const more = { edge: { targetMs: 1, msPerRequest: 1 }, originBuild: "reference" } as const;
+    expect(v.parse(ModelSource, { ...SOURCE, ...more })).toEqual({ ...SOURCE, ...more });
+    expect(v.is(ModelSource, { ...SOURCE, edge: false })).toBe(true);
+  });
+
   it("refuses a field that is misspelt", () => {
+    expect(v.is(ModelSource, { ...SOURCE, edge: { targetMS: 1 } })).toBe(false);
     expect(v.is(ModelSource, { ...SOURCE, license: "MIT" })).toBe(false);
   });
 });

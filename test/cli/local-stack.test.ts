@@ -5,7 +5,7 @@ import path from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { adminTokenFile, keptAdminToken } from "../../src/cli/admin-token.ts";
-import { freePorts } from "../../src/cli/local-stack.ts";
+import { freePorts } from "../../src/cli/free-ports.ts";
 import { wipeState } from "../../src/cli/state-lock.ts";
 import { type TemporaryFolder, temporaryFolder } from "./support.ts";
 
@@ -25,24 +25,32 @@ afterAll(async () => {
 });
 
 describe("the ports of the local stack", () => {
-  it("are any two free ones for 0", async () => {
-    const [edge, control] = await freePorts(0, 0);
-    expect(edge).toBeGreaterThan(0);
-    expect(control).toBeGreaterThan(0);
-    expect(edge).not.toBe(control);
+  it("are free ones for 0, all different", async () => {
+    const ports = await freePorts(["edge-port", 0], ["control-port", 0], ["origin-port", 0]);
+    expect(Math.min(...ports)).toBeGreaterThan(0);
+    expect(new Set(ports).size).toBe(3);
   });
 
-  it.each([
-    ["--edge-port", () => freePorts(port, 0)],
-    ["--control-port", () => freePorts(0, port)],
-  ])("that are taken are refused with %s", async (option, find) => {
-    await expect(find()).rejects.toThrow(
-      new RegExp(`^Port ${port} is taken\\..*: npm start -- ${option} \\d+$`),
-    );
+  it("come in the order in which they are asked for", async () => {
+    const [chosen = 0] = await freePorts(["edge-port", 0]);
+    const [any, kept] = await freePorts(["edge-port", 0], ["origin-port", chosen]);
+    expect(kept).toBe(chosen);
+    expect(any).not.toBe(chosen);
   });
+
+  it.each(["edge-port", "control-port", "origin-port"])(
+    "that are taken are refused with --%s",
+    async (option) => {
+      await expect(freePorts(["first-port", 0], [option, port])).rejects.toThrow(
+        new RegExp(`^Port ${port} is taken\\..*: npm start -- --${option} \\d+$`),
+      );
+    },
+  );
 
   it("are not the same", async () => {
-    await expect(freePorts(18_787, 18_787)).rejects.toThrow("are both 18787");
+    await expect(freePorts(["edge-port", 18_787], ["origin-port", 18_787])).rejects.toThrow(
+      "--edge-port and --origin-port are both 18787.",
+    );
   });
 });
 

@@ -15,8 +15,14 @@ const modelFolder = useModelFolders(`
 `);
 
 // The catalog's history tells when; two runs that are compared must agree on that.
-beforeEach(() => vi.useFakeTimers({ toFake: ["Date"], now: Date.UTC(2026, 10, 24) }));
-afterEach(() => vi.useRealTimers());
+// And a namespace that is away is tried again after a second.
+beforeEach(() => {
+  const timers = vi.useFakeTimers({ toFake: ["Date", "setTimeout"], now: Date.UTC(2026, 10, 24) });
+  timers.setTimerTickMode("nextTimerAsync");
+});
+afterEach(() => {
+  vi.useRealTimers();
+});
 
 describe("a publication that is interrupted", () => {
   const moments = ["before", "after"] as const;
@@ -32,7 +38,7 @@ describe("a publication that is interrupted", () => {
       let count = 0;
       const interrupted = withHooks(target, {
         [moment]: () => {
-          if (count++ === broken) throw new Error("the connection broke off");
+          if (count++ >= broken) throw new Error("the connection broke off");
         },
       });
       await expect(publish(model, interrupted)).rejects.toThrow("the connection broke off");
@@ -144,7 +150,7 @@ describe("publications at the same time", () => {
     const source = withVersion(EMPTY_CATALOG, manifestOf({ name: "gone" }));
     await target.bucket.put(CATALOG_SOURCE_KEY, JSON.stringify(source));
     await expect(publish(await modelFolder())).rejects.toThrow(
-      "models/gone/1/manifest.json is missing from the bucket.",
+      "models/gone/1/manifest.json is missing from the bucket",
     );
     expect(target.namespace.values.size).toBe(0);
   });

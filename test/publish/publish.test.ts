@@ -6,12 +6,13 @@ import * as v from "valibot";
 import { Manifest } from "../../src/catalog/manifest.ts";
 import { externalize } from "../../src/publish/onnx/externalize.ts";
 import { signature } from "../../src/publish/onnx/signature.ts";
+import { type PublishOptions, publishFolder } from "../../src/publish/publish.ts";
 import { readModelSource, sourceDigest } from "../../src/publish/source.ts";
 import { CATALOG_SOURCE_KEY, blobKey, catalogKey, manifestKey } from "../../src/store/layout.ts";
 import { linearGraph } from "../support/graphs.ts";
 import { manifestOf } from "../support/manifests.ts";
 import { withHooks } from "../support/memory-bucket.ts";
-import { useModelFolders } from "./support.ts";
+import { type ModelFolder, useModelFolders } from "./support.ts";
 import { CATALOG_WRITE, openTarget } from "./target.ts";
 
 const BUILD = `
@@ -185,5 +186,57 @@ describe("another content under a published version", () => {
     await expect(publish(model, raced)).rejects.toThrow(/already published with other content/);
     await expect(source()).rejects.toThrow(v.ValiError);
     expect(await readText(manifestKey(model.name, 1))).toBe(JSON.stringify(theirs));
+  });
+});
+
+describe("a model without an edge build", () => {
+  it("is published without a snapshot, and holds no memory here", async () => {
+    const model = await modelFolder({ edge: false });
+    const { publish } = openTarget();
+    const manifest = await publish(model);
+    expect(manifest).not.toHaveProperty("snapshot");
+    expect([manifest.edge, manifest.memory.heapBytes]).toEqual([false, 0]);
+  });
+});
+
+describe("what origins run", () => {
+  const build = `return {
+    onnx: graphs.linearGraph(64, 8), reference: graphs.linearGraph(64, 9), assets: {},
+  };`;
+  const folder = () => modelFolder({ originBuild: "reference" }, build);
+  const publishWith = (
+    { folder: path }: ModelFolder,
+    { target, lines }: ReturnType<typeof openTarget>,
+    options: PublishOptions,
+  ) => publishFolder(path, target, (line) => lines.push(line), options);
+
+  it("is published as one file where publication is told so", async () => {
+    const opened = openTarget();
+    const { originBuild } = await publishWith(await folder(), opened, { originBuild: true });
+    const reference = linearGraph(64, 9);
+    expect(originBuild).toEqual({ graph: { digest: sha256(reference), bytes: reference.length } });
+    const stored = await opened.target.bucket.head(blobKey(sha256(reference)));
+    expect(stored?.size).toBe(reference.length);
+  });
+
+  it("is left out otherwise, and added later where versions may change", async () => {
+    const model = await folder();
+    const opened = openTarget();
+    expect(await publishWith(model, opened, {})).not.toHaveProperty("originBuild");
+    await expect(publishWith(model, opened, { originBuild: true })).rejects.toMatchObject({
+      code: "already_published",
+    });
+    const added = await publishWith(model, opened, { originBuild: true, replace: true });
+    expect(added.originBuild?.graph.digest).toBe(sha256(linearGraph(64, 9)));
+    expect(await publishWith(model, opened, { originBuild: true })).toEqual(added);
+    expect(opened.lines.at(-1)).toBe(`${model.name} 1: already published`);
+  });
+
+  it("is not made up for a model that names none", async () => {
+    const opened = openTarget();
+    const model = await modelFolder({}, build);
+    const manifest = await publishWith(model, opened, { originBuild: true });
+    expect(manifest).not.toHaveProperty("originBuild");
+    expect(await publishWith(model, opened, { originBuild: true })).toEqual(manifest);
   });
 });

@@ -1,14 +1,15 @@
-import { beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import * as v from "valibot";
 
 import type { UsageEvent } from "../../src/billing/usage-event.ts";
 import { type CatalogSource, withVersion } from "../../src/catalog/catalog.ts";
 import { type CatalogStore, changeCatalog, readCatalogSource } from "../../src/catalog/changes.ts";
 import type { AuditRecord } from "../../src/control/audit.ts";
-import { RolloutController, type RolloutStore } from "../../src/rollout/controller.ts";
+import { RolloutController } from "../../src/rollout/controller.ts";
 import { RolloutPlan } from "../../src/rollout/plan.ts";
 import type { RolloutState } from "../../src/rollout/state.ts";
 import type { ComparisonStats, RolloutStats } from "../../src/rollout/stats.ts";
+import type { RolloutStore } from "../../src/rollout/store.ts";
 import { manifestKey } from "../../src/store/layout.ts";
 import { manifestOf } from "../support/manifests.ts";
 import { MemoryBucket, MemoryNamespace, withHooks } from "../support/memory-bucket.ts";
@@ -20,11 +21,12 @@ class MemoryStore implements RolloutStore {
   readonly counts = new Map<string, string>();
   readonly seen = new Set<string>();
 
-  all(): RolloutState[] {
-    return [...this.rows.values()].map((text) => JSON.parse(text) as RolloutState).toReversed();
+  newest(limit: number): RolloutState[] {
+    const all = [...this.rows.values()].map((text) => JSON.parse(text) as RolloutState);
+    return all.toReversed().slice(0, limit);
   }
   latest(): RolloutState | undefined {
-    return this.all()[0];
+    return this.newest(1)[0];
   }
   save(state: RolloutState): void {
     this.rows.set(state.id, JSON.stringify(state));
@@ -66,12 +68,14 @@ class MemoryStore implements RolloutStore {
 let target: { bucket: MemoryBucket; namespace: MemoryNamespace };
 let store: MemoryStore;
 let audit: AuditRecord[];
+let auditFailures: unknown[];
 let now: number;
 
 beforeEach(async () => {
   target = { bucket: new MemoryBucket(), namespace: new MemoryNamespace() };
   store = new MemoryStore();
   audit = [];
+  auditFailures = [];
   now = Date.UTC(2026, 10, 27, 18);
   for (const version of [1, 2, 3]) {
     const manifest = manifestOf({ name: "m", version });
@@ -93,6 +97,8 @@ const controllerOf = (catalog: CatalogStore = target, onAudit?: () => void) =>
       onAudit?.();
       if (!audit.some(({ id }) => id === record.id)) audit.push(record);
     },
+    onAuditFailure: (cause) => void auditFailures.push(cause),
+    edgeBudgetBytes: 96 * 1024 * 1024,
     now: () => now,
     newId: () => `rollout-${store.rows.size + 1}`,
   });
@@ -250,6 +256,10 @@ describe("an operator", () => {
     expect(controller.current()).toMatchObject({ status: "paused", step: 0 });
     await act("resume");
     await controller.tick();
+    // A minute of standing still is no minute of the step.
+    expect(controller.current()).toMatchObject({ status: "running", step: 0 });
+    now += 60_000;
+    await controller.tick();
     expect(controller.current()).toMatchObject({ status: "running", step: 1 });
     ({ etag } = controller.current() ?? { etag: "" });
     expect(await act("abort")).toMatchObject({
@@ -351,7 +361,69 @@ describe("an operator", () => {
   });
 });
 
+describe("a switch", () => {
+  const switched = (source: CatalogSource, offVersions: number[]): CatalogSource => ({
+    ...source,
+    models: {
+      ...source.models,
+      m: { versions: [1, 2, 3], labels: source.models["m"]?.labels ?? {}, offVersions },
+    },
+  });
+
+  it("that takes the candidate away ends its rollout, and switching it on again does not begin it", async () => {
+    const controller = controllerOf();
+    await controller.start(PLAN, "ada", false);
+    await edit((source) => switched(source, [2]));
+    await expect(controller.act("promote", undefined, "grace", "*", false)).rejects.toMatchObject({
+      code: "invalid_change",
+    });
+    expect(controller.current()?.status).toBe("running");
+    expect(await controller.tick()).toBe(false);
+    expect(controller.current()).toMatchObject({
+      status: "rolled_back",
+      reason: "version 2 was switched off",
+    });
+    await edit((source) => switched(source, []));
+    expect(await controller.tick()).toBe(false);
+    expect((await catalogNow()).models["m"]?.labels).toEqual({ stable: 1 });
+  });
+
+  it("lets an operator abort after a promotion was refused", async () => {
+    const controller = controllerOf();
+    await controller.start(PLAN, "ada", false);
+    await edit((source) => switched(source, [2]));
+    await controller.act("promote", undefined, "grace", "*", false).catch(() => undefined);
+    expect(await controller.act("abort", undefined, "grace", "*", false)).toMatchObject({
+      status: "aborted",
+    });
+    expect(await flagNow()).toBeUndefined();
+  });
+});
+
+describe("an audit log that is away", () => {
+  it("keeps no rollout from going back, and hears of it later", async () => {
+    const controller = controllerOf(target, () => {
+      if (auditFailures.length < 3) throw new Error("away");
+    });
+    await controller.start(PLAN, "ada", false);
+    await traffic(controller, { flips: 15 });
+    await controller.tick();
+    expect(controller.current()?.status).toBe("rolled_back");
+    expect([audit.length, auditFailures.length]).toEqual([0, 3]);
+    await controller.settle();
+    expect(audit.map(({ action }) => action)).toEqual(["rollout.start", "rollout.roll_back"]);
+  });
+});
+
 describe("a crash", () => {
+  // The namespace is tried again after a second.
+  beforeEach(() => {
+    vi.useFakeTimers({ toFake: ["setTimeout"] }).setTimerTickMode("nextTimerAsync");
+  });
+  afterEach(() => {
+    vi.useRealTimers();
+  });
+
   /** Every write of the catalog, of the audit log too, in the order in which they come. */
   const interruptions = [0, 1, 2, 3, 4] as const;
 
@@ -380,7 +452,7 @@ describe("a crash", () => {
       }
       let writes = 0;
       const interrupt = (): void => {
-        if (writes++ === broken) throw new Error("the machine went away");
+        if (writes++ >= broken) throw new Error("the machine went away");
       };
       const crashing = controllerOf(withHooks(target, { before: interrupt }), interrupt);
       const attempt =

@@ -78,7 +78,7 @@ describe("a decision", () => {
 
   it.each([
     ["disagreement is not guarded", { guards: { disagreement: false } }],
-    ["nothing is shadowed", { shadowRate: 0 }],
+    ["nothing is shadowed", { shadowRate: 0, guards: { disagreement: false, cost: false } }],
   ] as const)("does not wait for comparisons when %s", (_, parts) => {
     const alone = planOf({ steps: [10, 100], minRequests: 200, ...parts });
     expect(decided({ plan: alone, stats: statsOf([fine]) }).action).toBe("advance");

@@ -43,6 +43,7 @@ describe("a rollout's flag", () => {
         current: { version: BASELINE, shadow: { version: CANDIDATE, rate: 0.1 } },
         next: { version: CANDIDATE, shadow: { version: BASELINE, rate: 0.1 } },
       },
+      metadata: { rollout: CANDIDATE },
       defaultVariant: "current",
       targeting: {
         fractional: [
@@ -55,7 +56,7 @@ describe("a rollout's flag", () => {
 
   it("names no shadow where none is wanted", () => {
     const { variants } = rolloutFlag({
-      plan: planOf({ shadowRate: 0 }),
+      plan: planOf({ shadowRate: 0, guards: { disagreement: false, cost: false } }),
       baseline: BASELINE,
       step: 0,
     });

@@ -17,7 +17,7 @@ describe("a fault", () => {
   it.each([
     { outcome: "ok", status: 200, fault: false },
     { outcome: "invalid_input", status: 400, fault: false },
-    { outcome: "inference_failed", status: 422, fault: true },
+    { outcome: "inference_failed", status: 422, fault: false },
     { outcome: "out_of_memory", status: 503, fault: true },
     { outcome: "internal", status: 500, fault: true },
   ])("is $fault for $outcome ($status)", ({ fault, ...event }) => {

@@ -87,12 +87,51 @@ describe("checkFlags", () => {
     [
       "a rule that is never reached",
       { targeting: { if: [true, "current", { "==": [1, 1] }, "next"] } },
-      "flags.m.targeting.if[2]: is never reached: the condition before it always holds",
+      "flags.m.targeting.if[2]: is the same for everybody, so a branch is never reached: it names no attribute",
+    ],
+    [
+      "a result that is no variant",
+      { targeting: { if: [{ "==": [{ var: "country" }, "DE"] }, "nxt", "current"] } },
+      'flags.m.targeting.if[1]: there is no variant "nxt"; there are current, next',
+    ],
+    [
+      "a result that is a number",
+      { targeting: { "+": [1, 2] } },
+      "flags.m.targeting.+: results in a number, which is no variant",
+    ],
+    [
+      "a condition without branches",
+      { targeting: { "==": [{ var: "country" }, "DE"] } },
+      'flags.m.targeting.==: results in true or false, and there are no variants of these names: put it into an "if"',
+    ],
+    [
+      "a shared rule that is not there",
+      { targeting: { if: [{ $ref: "isBeta" }, "next", "current"] } },
+      'flags.m.targeting.if[0].$ref: there is no shared rule "isBeta"; there are none',
+    ],
+    [
+      "a variant that no header can carry",
+      { variants: { current: 1, next: 2, "a\nb": 1 } },
+      "flags.m.variants.a\nb: a variant's name has 1 to 64 letters, digits, dots, dashes and underscores, because answers carry it in a header",
+    ],
+    [
+      "a variant that would vanish",
+      { variants: { current: 1, next: 2, prototype: 1 } },
+      "flags.m.variants.prototype: a variant's name has 1 to 64 letters, digits, dots, dashes and underscores, because answers carry it in a header",
+    ],
+    [
+      "rules without end",
+      {
+        targeting: Array.from({ length: 100 }).reduce<object>((inner) => ({ "!": [inner] }), {
+          var: "country",
+        }),
+      },
+      "flags.m.targeting: is nested deeper than 64",
     ],
     [
       "an operator that does not exist",
       { targeting: { frobnicate: [1] } },
-      "flags.m.targeting: Invalid targeting configuration for flag 'm'",
+      "flags.m.targeting.frobnicate: is no operator of JsonLogic or flagd",
     ],
   ])("names the field of %s", (_, flag, problem) => {
     expect(problemsOf(flag)).toContain(problem);

@@ -251,3 +251,22 @@ describe("switches", () => {
     await expect(choose(catalog, "a", {}, "canary")).rejects.toMatchObject({ code: "version_off" });
   });
 });
+
+describe("a variant's placement", () => {
+  const placed = (placement: unknown) =>
+    catalogOf({
+      state: "ENABLED",
+      variants: { current: { version: 1, placement } },
+      defaultVariant: "current",
+    });
+
+  it.each(["edge", "origin"])("%s is passed on", async (placement) => {
+    expect(await choose(placed(placement), "a")).toMatchObject({ variant: "current", placement });
+  });
+
+  it("that there is none of costs no answer", async () => {
+    const choice = await choose(placed("moon"), "a");
+    expect(choice).toMatchObject({ manifest: { version: 1 }, reason: "ERROR" });
+    expect(choice).not.toHaveProperty("placement");
+  });
+});

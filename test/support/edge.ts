@@ -36,6 +36,7 @@ export function edgeOf(overrides: Partial<Env> = {}) {
     CATALOG: counted("CATALOG", overrides.CATALOG ?? env.CATALOG),
     USAGE: overrides.USAGE ?? capturingQueue(events),
     MODEL_BUDGET_BYTES: overrides.MODEL_BUDGET_BYTES ?? env.MODEL_BUDGET_BYTES,
+    ...(overrides.ORIGIN !== undefined && { ORIGIN: overrides.ORIGIN }),
     ...(overrides.FLAGS !== undefined && { FLAGS: overrides.FLAGS }),
     ...(overrides.ADMIN_TOKEN !== undefined && { ADMIN_TOKEN: overrides.ADMIN_TOKEN }),
   };
@@ -47,11 +48,12 @@ export function edgeOf(overrides: Partial<Env> = {}) {
     const response = await handle(request, isolate, execution);
     return { response, settled: () => waitOnExecutionContext(execution) };
   };
-  /** Sends a request and waits for what the edge does after its answer. */
+  /** Sends a request, reads the answer and waits for what the edge does after it. */
   const send = async (path: string, init?: RequestInit): Promise<Response> => {
     const { response, settled } = await begin(path, init);
+    const body = response.body && (await response.arrayBuffer());
     await settled();
-    return response;
+    return new Response(body, response);
   };
   const post = (path: string, body: unknown): Promise<Response> =>
     send(path, {

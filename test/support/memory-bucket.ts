@@ -96,6 +96,10 @@ function holds(
 export class MemoryNamespace implements PublishNamespace {
   readonly values = new Map<string, string>();
 
+  get(key: string): Promise<string | null> {
+    return Promise.resolve(this.values.get(key) ?? null);
+  }
+
   put(key: string, value: string): Promise<void> {
     this.values.set(key, value);
     return Promise.resolve();
@@ -123,6 +127,9 @@ export function withHooks(target: PublishTarget, { before, after }: WriteHooks):
       list: (options) => target.bucket.list(options),
       delete: (keys) => hooked([keys].flat().join(" "), () => target.bucket.delete(keys)),
     },
-    namespace: { put: (key, value) => hooked(`kv:${key}`, () => target.namespace.put(key, value)) },
+    namespace: {
+      get: async (key) => (await target.namespace.get?.(key)) ?? null,
+      put: (key, value) => hooked(`kv:${key}`, () => target.namespace.put(key, value)),
+    },
   };
 }

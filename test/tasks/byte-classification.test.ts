@@ -3,6 +3,8 @@ import { describe, expect, it } from "vitest";
 
 import type { Tensor } from "../../src/runtime/tensor.ts";
 import { byteClassification } from "../../src/tasks/byte-classification.ts";
+import { runHere } from "../../src/tasks/drive.ts";
+import { edgeLimits } from "../../src/tasks/limits.ts";
 import type { TaskRequest } from "../../src/tasks/task.ts";
 import { type Feeds, fp32, json, raw, recordingRunner, refusal, taskManifest } from "./support.ts";
 
@@ -26,7 +28,8 @@ function model({ bytes }: Feeds): Record<string, Tensor> {
   };
 }
 
-const decode = (request: TaskRequest) => byteClassification.decode(request, manifest);
+const decode = (request: TaskRequest) =>
+  byteClassification.decode(request, manifest, edgeLimits(manifest));
 /** The bytes that the graph gets of each input. */
 const fed = (request: TaskRequest): number[][] => decode(request).items.map((item) => [...item]);
 const text = (body: string, parameters = {}) => raw(body, "text/x-any", { parameters });
@@ -34,7 +37,10 @@ const utf8 = (body: string): number[] => [...new TextEncoder().encode(body)];
 
 function run(request: TaskRequest, answer = model) {
   const runner = recordingRunner(answer);
-  return byteClassification.run(runner, null, decode(request), manifest);
+  return runHere(
+    byteClassification.run(null, decode(request), manifest, edgeLimits(manifest)),
+    runner,
+  );
 }
 
 describe("byte classification: decode", () => {
@@ -134,7 +140,7 @@ describe("byte classification: decode", () => {
       expect(decode(text("abcd", { top_k: topK })).topK).toBe(topK);
     }
     const few = taskManifest({ ...manifest.task, labels: ["a", "b"] });
-    expect(byteClassification.decode(json("abcd"), few).topK).toBe(2);
+    expect(byteClassification.decode(json("abcd"), few, edgeLimits(few)).topK).toBe(2);
   });
 
   it.each([0, -1, LABELS.length + 1, 1.5, Number.NaN, "3", true])("refuses top_k %j", (topK) => {

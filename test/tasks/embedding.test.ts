@@ -3,6 +3,8 @@ import { beforeAll, describe, expect, it } from "vitest";
 
 import { elementCount, type Tensor } from "../../src/runtime/tensor.ts";
 import { embedding, microBatches } from "../../src/tasks/embedding.ts";
+import { runHere } from "../../src/tasks/drive.ts";
+import { edgeLimits } from "../../src/tasks/limits.ts";
 import type { TaskRequest } from "../../src/tasks/task.ts";
 import type { TextTokenizer } from "../../src/tasks/tokenizer.ts";
 import { minilmTokenizer, tokenizerAsset } from "./minilm-tokenizer.ts";
@@ -42,11 +44,14 @@ function model(feeds: Feeds): Record<string, Tensor> {
   return { sentence_embedding: fp32(vectors.flat(), [masks.length, 2]) };
 }
 
-const decode = (request: TaskRequest) => embedding.decode(request, manifest);
+const decode = (request: TaskRequest) => embedding.decode(request, manifest, edgeLimits(manifest));
 
 function run(request: TaskRequest, resources = tokenizer) {
   const runner = recordingRunner(model);
-  const { output, units } = embedding.run(runner, resources, decode(request), manifest);
+  const { output, units } = runHere(
+    embedding.run(resources, decode(request), manifest, edgeLimits(manifest)),
+    runner,
+  );
   return { output, units, runs: runner.runs };
 }
 
@@ -222,17 +227,15 @@ describe("embedding: run", () => {
   it("runs nothing when a text is refused", () => {
     const runner = recordingRunner(model);
     const input = decode(json(["a", textOf(MAX_TOKENS + 1)], { truncate: false }));
-    expect(() => embedding.run(runner, tokenizer, input, manifest)).toThrow(
-      refusal("input_too_long", "inputs[1]"),
-    );
+    const started = embedding.run(tokenizer, input, manifest, edgeLimits(manifest));
+    expect(() => runHere(started, runner)).toThrow(refusal("input_too_long", "inputs[1]"));
     expect(runner.runs).toEqual([]);
   });
 
   it("does not trust vectors of another length", () => {
     const runner = recordingRunner(() => ({ sentence_embedding: fp32([1, 2, 3], [1, 3]) }));
-    expect(() => embedding.run(runner, tokenizer, decode(json("a")), manifest)).toThrow(
-      refusal("internal", undefined),
-    );
+    const started = embedding.run(tokenizer, decode(json("a")), manifest, edgeLimits(manifest));
+    expect(() => runHere(started, runner)).toThrow(refusal("internal", undefined));
   });
 });
 
@@ -241,29 +244,33 @@ describe("microBatches", () => {
     lengths.map((length, index) => ({ index, ids: Array<number>(length).fill(1) }));
 
   it("leaves a row that is longer than a run to itself", () => {
-    expect(microBatches(rows([3, 2_000, 3])).map((batch) => batch.length)).toEqual([1, 2]);
+    expect(microBatches(rows([3, 2_000, 3]), 256).map((batch) => batch.length)).toEqual([1, 2]);
   });
 
   it("keeps rows of equal length in the request's order", () => {
-    const [batch] = microBatches(rows([3, 5, 3, 5]));
+    const [batch] = microBatches(rows([3, 5, 3, 5]), 256);
     expect(batch?.map(({ index }) => index)).toEqual([1, 3, 0, 2]);
   });
 
   it("puts every row into one batch, longest first", () => {
     fc.assert(
-      fc.property(fc.array(fc.nat(1_500), { maxLength: 80 }), (lengths) => {
-        const batches = microBatches(rows(lengths));
-        const flat = batches.flat();
-        expect(flat.map(({ index }) => index).toSorted((a, b) => a - b)).toEqual([
-          ...lengths.keys(),
-        ]);
-        const sizes = flat.map(({ ids }) => ids.length);
-        expect(sizes).toEqual(lengths.toSorted((a, b) => b - a));
-        for (const batch of batches) {
-          const padded = batch.length * (batch[0]?.ids.length ?? 0);
-          expect(batch.length === 1 || padded <= MOST_RUN_TOKENS).toBe(true);
-        }
-      }),
+      fc.property(
+        fc.array(fc.nat(1_500), { maxLength: 80 }),
+        fc.integer({ min: 1, max: 2_000 }),
+        (lengths, runTokens) => {
+          const batches = microBatches(rows(lengths), runTokens);
+          const flat = batches.flat();
+          expect(flat.map(({ index }) => index).toSorted((a, b) => a - b)).toEqual([
+            ...lengths.keys(),
+          ]);
+          const sizes = flat.map(({ ids }) => ids.length);
+          expect(sizes).toEqual(lengths.toSorted((a, b) => b - a));
+          for (const batch of batches) {
+            const padded = batch.length * (batch[0]?.ids.length ?? 0);
+            expect(batch.length === 1 || padded <= runTokens).toBe(true);
+          }
+        },
+      ),
     );
   });
 });

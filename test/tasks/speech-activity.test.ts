@@ -12,6 +12,8 @@ import { createSession } from "../../src/runtime/create-session.ts";
 import { startOrt } from "../../src/runtime/ort-module.ts";
 import type { OrtSession } from "../../src/runtime/session.ts";
 import type { Tensor } from "../../src/runtime/tensor.ts";
+import { runHere } from "../../src/tasks/drive.ts";
+import { edgeLimits } from "../../src/tasks/limits.ts";
 import { speechActivity } from "../../src/tasks/speech-activity.ts";
 import type { TaskRequest, TensorRunner } from "../../src/tasks/task.ts";
 import { fp32, json, raw, recordingRunner, refusal, taskManifest } from "./support.ts";
@@ -22,9 +24,10 @@ const manifest = taskManifest({ ...vad.task, type: "speech-activity" }, 1);
 const recording = await readFile(path.join(ROOT, "models/vad/samples/speech.wav"));
 const speech = raw(Uint8Array.from(recording), "audio/wav");
 
-const decode = (request: TaskRequest) => speechActivity.decode(request, manifest);
+const decode = (request: TaskRequest) =>
+  speechActivity.decode(request, manifest, edgeLimits(manifest));
 const run = (runner: TensorRunner, request: TaskRequest) =>
-  speechActivity.run(runner, null, decode(request), manifest);
+  runHere(speechActivity.run(null, decode(request), manifest, edgeLimits(manifest)), runner);
 const wav = (samples: readonly number[]) => raw(wavFile(samples, "f32"), "audio/wav");
 
 /** Says what it is told to, one probability per step; its state counts the steps. */

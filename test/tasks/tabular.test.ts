@@ -1,6 +1,8 @@
 import { describe, expect, it } from "vitest";
 
 import type { Tensor } from "../../src/runtime/tensor.ts";
+import { runHere } from "../../src/tasks/drive.ts";
+import { edgeLimits } from "../../src/tasks/limits.ts";
 import { tabularClassification } from "../../src/tasks/tabular.ts";
 import type { TaskRequest } from "../../src/tasks/task.ts";
 import { type Feeds, fp32, json, raw, recordingRunner, refusal, taskManifest } from "./support.ts";
@@ -25,11 +27,15 @@ function model({ features }: Feeds): Record<string, Tensor> {
   };
 }
 
-const decode = (request: TaskRequest) => tabularClassification.decode(request, manifest);
+const decode = (request: TaskRequest) =>
+  tabularClassification.decode(request, manifest, edgeLimits(manifest));
 
 function run(request: TaskRequest, answer = model) {
   const runner = recordingRunner(answer);
-  const { output, units } = tabularClassification.run(runner, null, decode(request), manifest);
+  const { output, units } = runHere(
+    tabularClassification.run(null, decode(request), manifest, edgeLimits(manifest)),
+    runner,
+  );
   return { output, units, runs: runner.runs };
 }
 

@@ -71,6 +71,14 @@ export class AuditLog extends DurableObject<Env> implements Audit {
     );
     return Promise.resolve(rows.toArray().map(entryOf));
   }
+
+  catalogsFrom(number: number): Promise<number[]> {
+    const rows = this.ctx.storage.sql.exec<{ catalog: number }>(
+      "SELECT DISTINCT catalog FROM entries WHERE catalog >= ?",
+      number,
+    );
+    return Promise.resolve(rows.toArray().map(({ catalog }) => catalog));
+  }
 }
 
 function stored(value: unknown): string {

@@ -7,6 +7,8 @@ export interface Env {
   readonly CATALOG: KVNamespace;
   readonly AUDIT_LOG: DurableObjectNamespace<AuditLog>;
   readonly MODEL_ROLLOUTS: DurableObjectNamespace<ModelRollouts>;
+  /** As the edge has it. */
+  readonly MODEL_BUDGET_BYTES: string;
   /** `acme.cloudflareaccess.com`; Access is off while this or the audience is empty. */
   readonly ACCESS_TEAM_DOMAIN: string;
   readonly ACCESS_AUDIENCE: string;

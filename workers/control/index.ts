@@ -2,6 +2,7 @@ import { type AccessVerifier, accessVerifier } from "../../src/accounts/access-j
 import { AUDIT_NAME } from "../../src/control/audit.ts";
 import type { ControlContext } from "../../src/control/context.ts";
 import { route } from "../../src/control/router.ts";
+import { reconcile } from "../../src/control/reconcile.ts";
 import { consumeUsage } from "../../src/control/usage-queue.ts";
 import { requestId } from "../../src/protocol/request-id.ts";
 import { consoleLog } from "../../src/telemetry/log.ts";
@@ -16,6 +17,7 @@ let access: AccessVerifier | undefined;
 export default {
   fetch: (request, env) => route(request, contextOf(env, requestId(request))),
   queue: (batch, env) => consumeUsage(batch, contextOf(env, batch.queue)),
+  scheduled: ({ cron }, env) => reconcile(contextOf(env, cron)),
 } satisfies ExportedHandler<Env>;
 
 /** What one request to this Worker, or one batch of messages, works with. */

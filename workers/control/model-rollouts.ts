@@ -1,6 +1,7 @@
 import { DurableObject } from "cloudflare:workers";
 
 import type { UsageEvent } from "../../src/billing/usage-event.ts";
+import { AUDIT_NAME } from "../../src/control/audit.ts";
 import { NearsideError } from "../../src/errors.ts";
 import { RolloutController } from "../../src/rollout/controller.ts";
 import type { RolloutPlan } from "../../src/rollout/plan.ts";
@@ -34,18 +35,15 @@ export class ModelRollouts extends DurableObject<Env> implements RolloutsOfModel
       model: state.id.name ?? "",
       store: this.#store,
       catalog: { bucket: env.MODELS, namespace: env.CATALOG },
-      audit: (entry) => env.AUDIT_LOG.getByName("audit").append(entry),
+      audit: (entry) => env.AUDIT_LOG.getByName(AUDIT_NAME).append(entry),
+      onAuditFailure: (cause) => consoleLog.error("audit_failed", cause, { model: state.id.name }),
+      edgeBudgetBytes: Number(env.MODEL_BUDGET_BYTES),
       now: () => Date.now(),
       newId: () => crypto.randomUUID(),
     });
   }
 
-  start(
-    _model: string,
-    plan: RolloutPlan,
-    actor: string,
-    dryRun: boolean,
-  ): Promise<RpcResult<RolloutView>> {
+  start(plan: RolloutPlan, actor: string, dryRun: boolean): Promise<RpcResult<RolloutView>> {
     return this.#answered(() => this.#controller.start(plan, actor, dryRun));
   }
 
@@ -60,7 +58,7 @@ export class ModelRollouts extends DurableObject<Env> implements RolloutsOfModel
   }
 
   async current(): Promise<RolloutView | null> {
-    await this.#seeToAlarm();
+    if (this.#controller.isRunning()) await this.#seeToAlarm();
     return this.#controller.current() ?? null;
   }
 
@@ -88,15 +86,21 @@ export class ModelRollouts extends DurableObject<Env> implements RolloutsOfModel
       // The bucket or the namespace may be away; the next look finds everything where it was.
       consoleLog.error("rollout_tick_failed", error, { model: this.ctx.id.name });
     }
-    this.#store.forgetEvents(Date.now() - SEEN_MS);
+    const areKnown = this.#store.forgetEvents(Date.now() - SEEN_MS);
     if (this.#controller.isRunning()) await this.ctx.storage.setAlarm(Date.now() + TICK_MS);
+    else if (areKnown) await this.ctx.storage.setAlarm(Date.now() + SEEN_MS);
   }
 
-  /** An alarm can be lost with a machine: whoever comes by sets it again. */
+  /** An alarm can be lost with a machine, or set by a clock that was ahead: whoever comes by sets it again. */
   async #seeToAlarm(): Promise<void> {
-    if (!this.#controller.isRunning()) return;
+    const now = Date.now();
     const next = await this.ctx.storage.getAlarm();
-    if (next === null || next < Date.now() - TICK_MS) await this.ctx.storage.setAlarm(Date.now());
+    if (!this.#controller.isRunning()) {
+      if (next === null) await this.ctx.storage.setAlarm(now + SEEN_MS);
+      return;
+    }
+    const isDue = next !== null && Math.abs(next - now) <= 2 * TICK_MS;
+    if (!isDue) await this.ctx.storage.setAlarm(now);
   }
 
   async #answered(work: () => Promise<RolloutView>): Promise<RpcResult<RolloutView>> {
@@ -114,7 +118,7 @@ export class ModelRollouts extends DurableObject<Env> implements RolloutsOfModel
         ...(problems !== undefined && { problems }),
       };
     } finally {
-      await this.#seeToAlarm();
+      if (this.#controller.isRunning()) await this.#seeToAlarm();
     }
   }
 

@@ -8,6 +8,8 @@ export interface Env {
   readonly USAGE?: Queue<UsageEvent>;
   /** Cloudflare's Flagship, instead of flagd's rules in the catalog. */
   readonly FLAGS?: Flagship;
+  /** The origin Worker: what needs a GPU goes there; without it the edge answers alone. */
+  readonly ORIGIN?: Fetcher;
   readonly MODEL_BUDGET_BYTES: string;
   /** A secret: `npx wrangler secret put ADMIN_TOKEN`. */
   readonly ADMIN_TOKEN?: string;

@@ -7,11 +7,14 @@ import { requestId } from "../../src/protocol/request-id.ts";
 import { route } from "../../src/protocol/router.ts";
 import { FlagProviders } from "../../src/routing/flag-providers.ts";
 import { Shadows } from "../../src/routing/shadow.ts";
+import { flagdProvider } from "../../src/routing/flagd.ts";
 import { flagshipProvider } from "../../src/routing/flagship.ts";
+import { mixedProvider } from "../../src/routing/mixed-provider.ts";
 import { ModelHost } from "../../src/runtime/host.ts";
 import { ModelLoader } from "../../src/runtime/load-model.ts";
 import { BlobStore } from "../../src/store/blobs.ts";
 import { taskFor } from "../../src/tasks/index.ts";
+import { TaskResources } from "../../src/tasks/resources.ts";
 import { Activity } from "../../src/telemetry/activity.ts";
 import { consoleLog } from "../../src/telemetry/log.ts";
 import { Timing } from "../../src/telemetry/timing.ts";
@@ -38,6 +41,7 @@ export function handle(
     requestId: requestId(request),
     timing: new Timing(() => performance.now()),
     log: consoleLog,
+    signal: request.signal,
     now: () => Date.now(),
     clock: () => performance.now(),
     waitUntil: (promise) => execution.waitUntil(promise),
@@ -47,9 +51,10 @@ export function handle(
 
 /** What an isolate keeps from its first request to its last. */
 export function createIsolate(env: Env): Isolate {
+  const blobs = new BlobStore(env.MODELS, caches.default);
   const loader = new ModelLoader({
     runtime: { wasm, digest: identity.digest, startup: identity.startup },
-    blobs: new BlobStore(env.MODELS, caches.default),
+    blobs,
     prepare: (manifest, assets) => taskFor(manifest)?.prepare(assets),
     onFallback: ({ name, version }, fault, cause) =>
       consoleLog.error("snapshot_fallback", cause, { model: name, version, fault }),
@@ -69,11 +74,16 @@ export function createIsolate(env: Env): Isolate {
     loader,
     flags: new FlagProviders(
       (cause) => consoleLog.error("flag_failed", cause),
-      flagship && (() => flagship),
+      (flags) => {
+        const flagd = flagdProvider(flags);
+        return flagship ? mixedProvider(flags, flagd, flagship) : flagd;
+      },
     ),
     activity,
     usage,
     shadows: new Shadows({ host, activity, usage }),
+    resources: new TaskResources(blobs),
+    origin: env.ORIGIN,
     adminToken: env.ADMIN_TOKEN,
   };
 }

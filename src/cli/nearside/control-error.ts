@@ -18,6 +18,8 @@ const FIXES: Readonly<Record<string, string>> = {
   model_not_found: "`npx nearside models` lists them.",
   version_not_found: "`npx nearside models` lists them.",
   label_not_found: "`npx nearside label <model>` lists them.",
+  origin_pool_not_found: "`npx nearside pool list` lists them.",
+  origin_route_not_found: "`npx nearside origin <model> --pool <pool>` makes one.",
   flag_not_found: "`npx nearside flag set --help` shows how one is made.",
   catalog_not_found: "`npx nearside catalog history` lists them.",
   rollout_not_found: "`npx nearside rollout start --help` shows how one is started.",

@@ -24,6 +24,25 @@ export const Switches = v.looseObject({
   offVersions: v.optional(v.array(v.number()), []),
 });
 
+/** Whatever is there: only its ETag counts. */
+export const Stored = v.looseObject({});
+
+export const Pools = v.array(
+  v.looseObject({
+    name: v.string(),
+    protocol: v.string(),
+    endpoints: v.array(v.looseObject({ url: v.string() })),
+    models: v.array(v.string()),
+  }),
+);
+
+/** A model's route to an origin pool. */
+export const Routed = v.looseObject({
+  pool: v.string(),
+  model: v.optional(v.string()),
+  limits: v.optional(v.unknown()),
+});
+
 export const ControlledModel = v.looseObject({
   name: v.string(),
   versions: v.array(v.looseObject({ version: v.number(), labels: v.array(v.string()) })),

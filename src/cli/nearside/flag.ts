@@ -1,7 +1,6 @@
-import { readFile } from "node:fs/promises";
-
 import { STABLE } from "../../catalog/catalog.ts";
 import { UserError } from "../user-error.ts";
+import { nameOf, readDocument } from "./document.ts";
 import { UsageError } from "./usage-error.ts";
 
 /** Where the control plane keeps a model's flag. */
@@ -18,29 +17,15 @@ export async function readFlag(
   model: string,
   input: () => Promise<string>,
 ): Promise<unknown> {
-  const where = file === "-" ? "The standard input" : file;
-  let text: string;
-  try {
-    text = file === "-" ? await input() : await readFile(file, "utf8");
-  } catch (cause) {
-    throw new UserError(`${where} can't be read: ${(cause as Error).message}`, { cause });
-  }
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (cause) {
-    throw new UserError(`${where} is not JSON: ${(cause as Error).message}`, { cause });
-  }
-  if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    throw new UserError(
-      `${where} is no flag, which is a JSON object: {"state": "ENABLED", "variants": {…}, …}`,
-    );
-  }
+  const value = await readDocument(file, input, {
+    noun: "flag",
+    form: '{"state": "ENABLED", "variants": {…}, …}',
+  });
   if (!("flags" in value)) return value;
   const flags = value.flags as Readonly<Record<string, unknown>> | null;
   if (flags !== null && typeof flags === "object" && Object.hasOwn(flags, model))
     return flags[model];
-  throw new UserError(`${where} has flags, but none that is called "${model}".`);
+  throw new UserError(`${nameOf(file)} has flags, but none that is called "${model}".`);
 }
 
 /** The variants of `--split`: who has the current one keeps it while the share of the next one rises. */

@@ -19,6 +19,7 @@ export const rolloutStart: Command = {
     "max-error-ratio": { type: "string" },
     "max-latency-ratio": { type: "string" },
     "max-cost-ratio": { type: "string" },
+    "no-shadow": { type: "boolean" },
     "dry-run": { type: "boolean" },
   },
   help: `Starts a rollout: the version gets the share of callers that each step says, and is compared with "stable"
@@ -27,9 +28,10 @@ caller who has got it keeps it.
 
   --steps <percents>           rising, the last is 100 (1,5,25,50,100)
   --min-seconds <n>            a step lasts so long at least (600)
-  --min-requests <n>           and until the version has answered so many (200)
+  --min-requests <n>           and until the version has answered so many (500)
   --min-comparisons <n>        the first step also until so many answers have been compared (200)
   --shadow-rate <share>        requests that the other version answers too, to be compared (0.1)
+  --no-shadow                  compare nothing: for models of which two versions don't fit one isolate
 
 What breaks it; "off" leaves a guard out:
   --max-disagreement <share>   compared answers that are other ones (0.02)
@@ -85,13 +87,15 @@ function planOf(options: CommandContext["options"]): object {
     "max-disagreement",
     guardReader((share) => ({ share })),
   );
+  const isBlind = options["no-shadow"] === true;
+  if (isBlind) Object.assign(guards, { disagreement: false, cost: false });
   // JSON leaves out what is undefined.
   return {
     steps: given("steps", stepsOf),
     minSeconds: given("min-seconds", decimalNumber),
     minRequests: given("min-requests", count),
     minComparisons: given("min-comparisons", count),
-    shadowRate: given("shadow-rate", decimalNumber),
+    shadowRate: isBlind ? 0 : given("shadow-rate", decimalNumber),
     guards,
   };
 }

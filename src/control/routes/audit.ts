@@ -1,5 +1,7 @@
 import * as v from "valibot";
 
+import { readCatalogSource } from "../../catalog/changes.ts";
+import { fileMissingChanges } from "../reconcile.ts";
 import { LIMIT, NumberText } from "../query.ts";
 import { read } from "../route.ts";
 
@@ -16,8 +18,10 @@ export const auditRoutes = [
     answers: "The entries, newest first.",
     query: AuditFilter,
     errors: [],
-    async handle({ audit }, { query: { limit, before, model } }) {
-      const entries = await audit.list({
+    async handle(context, { query: { limit, before, model } }) {
+      const { source } = await readCatalogSource(context.store.bucket);
+      await fileMissingChanges(context, source.number);
+      const entries = await context.audit.list({
         limit,
         ...(before !== undefined && { before }),
         ...(model !== undefined && { model }),

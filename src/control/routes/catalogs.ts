@@ -20,7 +20,7 @@ const Rollback = v.strictObject({ to: CatalogNumber });
 export const catalogRoutes = [
   read({
     path: "/v1/catalog",
-    summary: "Gives the catalog as it is: models, labels, switches, flags.",
+    summary: "Gives the catalog as it is: models, labels, switches, flags, routes, pools.",
     answers: "The catalog's source.",
     errors: [],
     async handle({ store }) {
@@ -31,7 +31,8 @@ export const catalogRoutes = [
   change({
     method: "POST",
     path: "/v1/catalog/rollback",
-    summary: "Makes a new catalog with the labels, switches and flags of an earlier one.",
+    summary:
+      "Makes a new catalog with the labels, switches, flags, routes and pools of an earlier one.",
     answers: "What has changed in the catalog.",
     body: Rollback,
     errors: ["catalog_not_found", "invalid_change", "rollout_running"],

@@ -6,6 +6,7 @@ import { evaluatorRoutes } from "./evaluators.ts";
 import { flagRoutes } from "./flags.ts";
 import { labelRoutes } from "./labels.ts";
 import { modelRoutes } from "./models.ts";
+import { poolRoutes } from "./pools.ts";
 import { rolloutRoutes } from "./rollouts.ts";
 import { switchRoutes } from "./switches.ts";
 
@@ -33,6 +34,7 @@ export const ROUTES: readonly Route[] = [
   ...switchRoutes,
   ...flagRoutes,
   ...evaluatorRoutes,
+  ...poolRoutes,
   ...catalogRoutes,
   ...auditRoutes,
   ...rolloutRoutes,

@@ -75,7 +75,7 @@ export const rolloutRoutes = [
           { field: "if-match" },
         );
       }
-      const view = valueOf(await context.rolloutsOf(model).start(model, body, actor, dryRun));
+      const view = valueOf(await context.rolloutsOf(model).start(body, actor, dryRun));
       if (dryRun) return answer(view, { dryRun });
       const location = new URL(request.url).pathname;
       return answer(view, {}, { status: 201, headers: { location } });
@@ -120,7 +120,11 @@ function answer(view: RolloutView, more: object = {}, init: ResponseInit = {}): 
 /** As the Durable Object takes it: one ETag, or `*`. */
 function etagIn({ precondition }: ChangingCall): string {
   if (precondition.kind === "present") return "*";
-  if (precondition.kind === "is") return precondition.etags[0] ?? "";
+  if (precondition.kind === "is") {
+    const [etag = "", ...others] = precondition.etags;
+    if (others.length === 0) return etag;
+    throw new NearsideError("invalid_request", "Send one ETag as If-Match.", { field: "if-match" });
+  }
   throw new NearsideError(
     "precondition_failed",
     "This changes a rollout that is there: send If-Match with its ETag.",

@@ -28,8 +28,8 @@ export function encodeInferResponse(
   });
 }
 
-/** JSON has no NaN and no infinities: they become null, as JSON.stringify has it. */
-function elements(tensor: Tensor): unknown[] {
+/** The elements of a tensor for JSON. It has no NaN and no infinities: they become null, as JSON.stringify has it. */
+export function elements(tensor: Tensor): unknown[] {
   switch (tensor.datatype) {
     case "BYTES":
       return tensor.data;

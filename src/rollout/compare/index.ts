@@ -3,6 +3,7 @@ import type { ShadowComparison } from "../comparison.ts";
 import { compareClassifications, compareLabelTensors } from "./classification.ts";
 import { compareEmbeddings } from "./embedding.ts";
 import { compareValues } from "./items.ts";
+import { compareRefusals } from "./refusal.ts";
 import { compareSegments } from "./segments.ts";
 import { compareTensors, type Tensors } from "./tensor.ts";
 import { compareTexts } from "./text.ts";
@@ -11,10 +12,12 @@ export { compareBoxes } from "./boxes.ts";
 export { MAX_ITEMS } from "./items.ts";
 export { compareTexts } from "./text.ts";
 
-/** What a version answered: a task's output (`TaskResult.output`), or the graph's. */
+/** What a version answered: a task's output (`TaskResult.output`), the graph's, or nothing. */
 export type Answer =
   | { readonly form: "task"; readonly output: unknown }
-  | { readonly form: "tensors"; readonly tensors: Tensors };
+  | { readonly form: "tensors"; readonly tensors: Tensors }
+  /** It refused the input, or could not compute it. */
+  | { readonly form: "refused" };
 
 type CompareOutputs = (a: unknown, b: unknown) => ShadowComparison;
 
@@ -41,6 +44,7 @@ const BY_TASK: { readonly [T in TaskType]: CompareOutputs } = {
  * // { kind: "embedding", items: 1, flips: 0, distances: [0.04] }
  */
 export function compareAnswers(task: TaskConfig, a: Answer, b: Answer): ShadowComparison {
+  if (a.form === "refused" || b.form === "refused") return compareRefusals(a.form === b.form);
   if (a.form === "tensors" && b.form === "tensors") {
     const rows =
       "labels" in task ? compareLabelTensors(a.tensors, b.tensors, task.labels.length) : undefined;

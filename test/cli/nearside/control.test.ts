@@ -29,7 +29,7 @@ afterAll(async () => {
 /** Each test has its own. */
 const MODELS = [
   ..."labelled dry refusing switched split tried wrong contested".split(" "),
-  ..."kept rolled aborted drawn audited".split(" "),
+  ..."kept rolled aborted drawn audited routed".split(" "),
 ];
 
 /** Publishes versions that have no blobs: whoever asks for an answer gets an error, and is counted. */
@@ -106,6 +106,40 @@ describe("nearside label", () => {
     );
     expect(await refused("label unheard-of")).toContain("`npx nearside models` lists them.");
     expect(await refused("label refusing stable --delete")).toContain("stable");
+  });
+});
+
+describe("nearside pool and nearside origin", () => {
+  const pool = (url: string) => JSON.stringify({ protocol: "openai", endpoints: [{ url }] });
+  const typed = (words: string) => ({ input: () => Promise.resolve(words) });
+
+  it("make, list, route to and remove a pool", async () => {
+    const GPU = typed(pool("https://gpu-1.example.com/v1"));
+    expect(await done("pool set gpu - --dry-run", GPU)).toContain("nothing is done");
+    expect(await done("pool set gpu -", GPU)).toMatch(
+      /^Changed; .*\n {2}pools\.gpu {2}nothing -> /,
+    );
+    expect(await done("pool set gpu -", GPU)).toBe("Nothing to do: it is so already.\n");
+    expect(await refused("origin routed")).toContain("`npx nearside origin routed --pool <pool>`");
+    await done("origin routed --pool gpu --name routed-large");
+    expect(await done("origin routed")).toBe("routed goes to the pool gpu, as routed-large\n");
+    expect(await done("pool list")).toMatch(
+      /^gpu {3}openai {4}https:\/\/gpu-1\.example\.com\/v1 {2}routed$/m,
+    );
+    expect(await refused("pool delete gpu")).toContain('there is no pool "gpu"');
+    expect(await done("origin routed --delete")).toContain("models.routed.origin");
+    expect(await done("pool delete gpu")).toContain("pools.gpu");
+    expect(await refused("pool delete gpu")).toContain("`npx nearside pool list` lists them.");
+  });
+
+  it("say what is wrong with a pool or with words", async () => {
+    const local = typed(pool("http://127.0.0.1:8000"));
+    const { err } = await ada("pool set gpu -", local);
+    expect(err).toContain("allowPrivate");
+    expect((await ada("pool set gpu -", typed("[]"))).err).toContain("is no pool, which is a JSON");
+    expect(await refused("origin routed --pool gone")).toContain('there is no pool "gone"');
+    expect((await ada("origin routed --pool a --delete")).exitCode).toBe(2);
+    expect((await ada("origin routed --dry-run")).exitCode).toBe(2);
   });
 });
 

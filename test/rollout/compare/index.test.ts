@@ -72,6 +72,7 @@ const tensor: fc.Arbitrary<Tensor> = fc.array(element, { maxLength: 8 }).chain((
 
 const answer: fc.Arbitrary<Answer> = fc.oneof(
   { weight: 4, arbitrary: output.map(task) },
+  { weight: 1, arbitrary: fc.constant<Answer>({ form: "refused" }) },
   {
     weight: 2,
     arbitrary: fc
@@ -80,7 +81,15 @@ const answer: fc.Arbitrary<Answer> = fc.oneof(
   },
 );
 
-const HIGHEST = { classification: 2, embedding: 2, text: 1, boxes: 1, segments: 1, tensor: 2 };
+const HIGHEST = {
+  classification: 2,
+  embedding: 2,
+  text: 1,
+  boxes: 1,
+  segments: 1,
+  tensor: 2,
+  refusal: 1,
+};
 
 describe("compareAnswers", () => {
   it("is symmetric, bounded and never throws, whatever the answers are", () => {

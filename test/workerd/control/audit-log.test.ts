@@ -90,6 +90,7 @@ describe("changes through the API", () => {
       audit: {
         append: () => Promise.reject(new Error("away")),
         list: () => Promise.resolve([]),
+        catalogsFrom: () => Promise.resolve([]),
       },
       log: { warn() {}, error: (event) => void errors.push(event) },
     });

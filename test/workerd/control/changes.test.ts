@@ -238,8 +238,8 @@ describe("flags", () => {
     ],
     [
       "an unreachable rule",
-      { ...split(1), targeting: { if: [true, "current", { "==": [1, 1] }, "next"] } },
-      "flags.m.targeting.if[2]",
+      { ...split(1), targeting: { if: [true, "current", "next"] } },
+      "flags.m.targeting.if[0]",
     ],
     ["an unknown default", { ...split(1), defaultVariant: "gone" }, "flags.m.defaultVariant"],
     ["a state that is none", { ...split(1), state: "ON" }, "state", "invalid_request"],

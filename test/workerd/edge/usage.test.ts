@@ -40,7 +40,9 @@ beforeAll(async () => {
       shape: one(await publishGraph(env.MODELS, "shape", tabularGraph(), { task: TABULAR_TASK })),
       huge: one({ ...linear, name: "huge", memory: { heapBytes: 200e6, taskBytes: 0 } }),
     },
-    flags: { flags: { linear: next } },
+    flags: {
+      flags: { linear: next, shape: { ...next, metadata: { provider: "flagship" } } },
+    },
   };
   await env.CATALOG.put(CATALOG_KV_KEY, JSON.stringify(catalog));
 });
@@ -51,6 +53,7 @@ afterEach(() => {
 
 describe("usage events", () => {
   it("tell of an answered request what its answer told, and what it used", async () => {
+    vi.spyOn(console, "error").mockImplementation(() => {});
     const { events, infer, post } = edgeOf();
     const before = Date.now();
     const response = await infer("linear", x);
@@ -79,7 +82,7 @@ describe("usage events", () => {
         ...ok,
         model: "shape",
         units: { items: 1, elements: 2 },
-        reason: "STABLE",
+        reason: "ERROR",
       }),
     ]);
     expect(new Set(events.map(({ id }) => id)).size).toBe(3);
@@ -91,12 +94,25 @@ describe("usage events", () => {
     expect(durations.every((milliseconds) => Number(milliseconds) > 0)).toBe(true);
   });
 
-  it("name what Flagship chose, where it is bound", async () => {
+  it("name what Flagship chose, for the flags that say so, where it is bound", async () => {
     const details = { value: { version: 1 }, variant: "old", reason: "TARGETING_MATCH" };
     const FLAGS = { getObjectDetails: async () => details } as unknown as Flagship;
-    const { events, infer } = edgeOf({ FLAGS });
+    const { events, infer, post } = edgeOf({ FLAGS });
+    await post("/v1/predict/shape", { inputs: [[3, 1]] });
     await infer("linear", x);
-    expect(events).toMatchObject([{ version: 1, variant: "old", reason: "TARGETING_MATCH" }]);
+    expect(events).toMatchObject([
+      { version: 1, variant: "old", reason: "TARGETING_MATCH" },
+      { version: 2, variant: "next", reason: "STATIC" },
+    ]);
+  });
+
+  it("tell that stable answered where Flagship did not in time", async () => {
+    vi.spyOn(console, "error").mockImplementation(() => {});
+    const FLAGS = { getObjectDetails: () => new Promise(() => {}) } as unknown as Flagship;
+    const { events, post } = edgeOf({ FLAGS });
+    const response = await post("/v1/predict/shape", { inputs: [[3, 1]] });
+    expect(response.status).toBe(200);
+    expect(events).toMatchObject([{ version: 1, reason: "ERROR", outcome: "ok" }]);
   });
 
   it("name an explicit version without a flag", async () => {

@@ -32,6 +32,12 @@ const EXPOSED = [
   "nearside-reason",
   "nearside-flag",
   "nearside-variant",
+  "nearside-placement",
+  "nearside-placement-reason",
+  "nearside-endpoint-ms",
+  "nearside-attempts",
+  "nearside-hedged",
+  "inference-header-content-length",
   "server-timing",
   "x-request-id",
   "retry-after",
@@ -193,7 +199,7 @@ describe("what every answer carries", () => {
     const own = [...(await predict()).headers.keys()].filter(
       (name) => name.startsWith("nearside-") || name === "server-timing" || name.startsWith("x-"),
     );
-    expect(own).toHaveLength(7);
+    expect(own).toHaveLength(9);
     expect(EXPOSED).toEqual(expect.arrayContaining(own));
   });
 

@@ -4,7 +4,7 @@ import * as v from "valibot";
 
 import { CATALOG_KV_KEY } from "../../../catalog/reader.ts";
 import { Catalog } from "../../../catalog/catalog.ts";
-import { compile } from "../../../catalog/changes.ts";
+import { compile } from "../../../catalog/compile.ts";
 import type { RolloutView } from "../../../rollout/view.ts";
 import { chooseVersion } from "../../../routing/choose.ts";
 import { flagdProvider } from "../../../routing/flagd.ts";
@@ -60,8 +60,7 @@ export async function follow(subject: Subject, deadlineMs: number): Promise<Walk
 
 /** The keys that the catalog as it is gives a version. */
 async function keysWith(subject: Subject, version: number): Promise<Set<number>> {
-  const { bucket } = subject.stack.target;
-  const catalog = await compile(bucket, await catalogNow(subject));
+  const catalog = await compile(subject.stack.target, await catalogNow(subject));
   const provider = catalog.flags && flagdProvider(catalog.flags);
   const having = new Set<number>();
   for (let key = 0; key < KEYS; key++) {

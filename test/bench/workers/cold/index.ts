@@ -15,6 +15,7 @@ import { memoryOfLength, PageReader } from "../../../../src/runtime/snapshot/pag
 import type { Tensor } from "../../../../src/runtime/tensor.ts";
 import { CHUNK_BYTES, chunkReader } from "../../../../src/store/chunk-reader.ts";
 import { manifestKey } from "../../../../src/store/layout.ts";
+import { runHere } from "../../../../src/tasks/drive.ts";
 import { taskFor } from "../../../../src/tasks/index.ts";
 import { assetKey, snapshotKey, wholeModelKey } from "./keys.ts";
 
@@ -72,7 +73,7 @@ async function predict(request: Request, env: Env, manifest: Manifest): Promise<
     kept.set(manifest.name, loading);
   }
   const { session, resources } = await loading;
-  return Response.json(task.run(session, resources, input).output);
+  return Response.json(runHere(task.run(resources, input), session).output);
 }
 
 async function loadWhole(env: Env, manifest: Manifest) {

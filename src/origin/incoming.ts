@@ -1,0 +1,52 @@
+import { NearsideError } from "../errors.ts";
+
+const ROUTE = /^\/pools\/([^/]+)\/(v\d+(?:\/.*)?)$/;
+const DEFAULT_PRIORITY = 5;
+const LOWEST_PRIORITY = 9;
+
+/** What the edge asks for. */
+export interface Incoming {
+  readonly pool: string;
+  /** The protocol's own path and query: `v2/models/minilm/infer`. */
+  readonly path: string;
+  readonly method: string;
+  /** Milliseconds since the epoch: an answer that has not begun by then is too late. */
+  readonly deadline: number;
+  /** 0 is the highest. */
+  readonly priority: number;
+  /** Whether it may be computed twice. */
+  readonly idempotent: boolean;
+  /** The caller wants an answer in pieces, which costs an engine as long as it lasts. */
+  readonly wantsEvents: boolean;
+}
+
+/**
+ * Reads the way and the conditions of a request. Headers that make no sense count as absent: the caller is our own
+ * edge.
+ *
+ * @throws NearsideError `route_not_found`
+ */
+export function readIncoming({ url, method, headers }: Request): Incoming {
+  const { pathname, search } = new URL(url);
+  const [, pool, path] = ROUTE.exec(pathname) ?? [];
+  if (pool === undefined || path === undefined) {
+    throw new NearsideError("route_not_found", "Ask for /pools/<pool>/<path of its protocol>.");
+  }
+  return {
+    pool,
+    path: `${path}${search}`,
+    method,
+    deadline: wholeNumber(headers.get("nearside-deadline")) ?? Infinity,
+    priority: Math.min(
+      LOWEST_PRIORITY,
+      wholeNumber(headers.get("nearside-priority")) ?? DEFAULT_PRIORITY,
+    ),
+    idempotent:
+      method === "GET" || method === "HEAD" || headers.get("nearside-idempotent") === "true",
+    wantsEvents: headers.get("accept")?.includes("text/event-stream") ?? false,
+  };
+}
+
+function wholeNumber(text: string | null): number | undefined {
+  return text !== null && /^\d{1,15}$/.test(text) ? Number(text) : undefined;
+}

@@ -1,0 +1,81 @@
+import type { Manifest } from "../catalog/manifest.ts";
+import { NearsideError } from "../errors.ts";
+import {
+  BINARY_MEDIA_TYPE,
+  decodeBinaryResponse,
+  encodeBinaryRequest,
+  HEADER_LENGTH,
+} from "../protocol/open-inference/binary.ts";
+import type { Tensor } from "../runtime/tensor.ts";
+import { callOrigin, type OriginCaller } from "./call-origin.ts";
+
+/** Where a model's tensors go, by the Open Inference Protocol. */
+export function inferPath(caller: OriginCaller, { name }: Manifest): string {
+  return `v2/models/${encodeURIComponent(caller.route.model ?? name)}/infer`;
+}
+
+/** A model's session in the origin pool: the same tensors go there and come back, as bytes. */
+export class RemoteSession {
+  readonly #caller: OriginCaller;
+  readonly #manifest: Manifest;
+  readonly #onAnswer: (headers: Headers) => void;
+
+  constructor(
+    caller: OriginCaller,
+    manifest: Manifest,
+    onAnswer: (headers: Headers) => void = () => {},
+  ) {
+    this.#caller = caller;
+    this.#manifest = manifest;
+    this.#onAnswer = onAnswer;
+  }
+
+  /**
+   * @param feeds every input of the graph, by name
+   * @returns every output of the graph, by name
+   * @throws NearsideError `origin_…`, `deadline_exceeded`
+   */
+  async run(feeds: Readonly<Record<string, Tensor>>): Promise<Record<string, Tensor>> {
+    const { outputs } = this.#manifest;
+    const { body, headerLength } = encodeBinaryRequest({
+      inputs: feeds,
+      outputs: outputs.map(({ name }) => name),
+    });
+    const response = await callOrigin(this.#caller, {
+      path: inferPath(this.#caller, this.#manifest),
+      body,
+      headers: {
+        "content-type": BINARY_MEDIA_TYPE,
+        accept: `${BINARY_MEDIA_TYPE}, application/json`,
+        [HEADER_LENGTH]: String(headerLength),
+      },
+    });
+    this.#onAnswer(response.headers);
+    const length = response.headers.get(HEADER_LENGTH);
+    const tensors = decodeBinaryResponse(
+      await bytesOf(response),
+      length === null ? undefined : Number(length),
+    );
+    for (const { name, datatype, shape } of outputs) {
+      const tensor = tensors[name];
+      const fits =
+        tensor?.datatype === datatype &&
+        tensor.shape.length === shape.length &&
+        shape.every((size, axis) => size === -1 || size === tensor.shape[axis]);
+      if (!fits) throw unusable(`${name}: ${tensor?.datatype} [${tensor?.shape}]`);
+    }
+    return tensors;
+  }
+}
+
+async function bytesOf(response: Response): Promise<Uint8Array<ArrayBuffer>> {
+  try {
+    return new Uint8Array(await response.arrayBuffer());
+  } catch (cause) {
+    throw unusable(cause);
+  }
+}
+
+function unusable(cause: unknown): NearsideError {
+  return new NearsideError("origin_failed", "The origin's answer can't be used.", { cause });
+}

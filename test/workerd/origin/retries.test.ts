@@ -1,0 +1,243 @@
+import { describe, expect, it } from "vitest";
+
+import {
+  type Endpoint,
+  hanging,
+  json,
+  originOf,
+  status,
+  streamed,
+} from "../../support/origin-worker.ts";
+
+const broken: Endpoint = () => Promise.reject(new Error("Network connection lost."));
+const good: Endpoint = () => Promise.resolve(json({ from: "good" }));
+const cutOff: Endpoint = () => {
+  const { response, write, fail } = streamed({ "content-type": "application/json" });
+  write('{"from":');
+  queueMicrotask(fail);
+  return Promise.resolve(response);
+};
+const corrupt: Endpoint = () =>
+  Promise.resolve(
+    new Response('{"from":', { headers: { "content-type": "application/json; charset=utf-8" } }),
+  );
+const missingTensor: Endpoint = () => {
+  const header = JSON.stringify({
+    outputs: [{ name: "y", parameters: { binary_data_size: 8 } }],
+  });
+  return Promise.resolve(
+    new Response(`${header}1234567`, {
+      headers: {
+        "content-type": "application/octet-stream",
+        "inference-header-content-length": `${header.length}`,
+      },
+    }),
+  );
+};
+const moved: Endpoint = () =>
+  Promise.resolve(new Response(null, { status: 302, headers: { location: "http://10.0.0.1/" } }));
+
+const codeOf = async (response: Response): Promise<unknown> =>
+  ((await response.json()) as { code: string }).code;
+const all = (endpoint: Endpoint) => ({ a: endpoint, b: endpoint, c: endpoint, d: endpoint });
+const but = (endpoint: Endpoint) => ({ ...all(endpoint), d: good });
+const NOT_IDEMPOTENT = { "nearside-idempotent": "false" };
+
+describe("a request of which one endpoint makes a mess", () => {
+  it.each([
+    ["refuses the connection", broken, "origin_unavailable", 503],
+    ["answers 502", status(502), "origin_unavailable", 503],
+    ["answers 503", status(503), "origin_unavailable", 503],
+    ["answers 504", status(504), "origin_timeout", 504],
+    ["answers 500", status(500), "origin_failed", 502],
+    ["does not accept the signature", status(401), "origin_failed", 502],
+    ["has too much to do", status(429), "origin_overloaded", 503],
+    ["points elsewhere", moved, "origin_failed", 502],
+    ["breaks off", cutOff, "origin_failed", 502],
+    ["answers half of the JSON", corrupt, "origin_failed", 502],
+    ["leaves out part of a tensor", missingTensor, "origin_failed", 502],
+  ])("is answered by another when it %s", async (_, endpoint, code, problemStatus) => {
+    for (let request = 0; request < 3; request++) {
+      const { ask } = originOf({ endpoints: but(endpoint) });
+      const response = await ask();
+      expect(await response.json()).toEqual({ from: "good" });
+    }
+    const { ask, counters } = originOf({ endpoints: all(endpoint) });
+    const response = await ask();
+    expect(response.status).toBe(problemStatus);
+    const text = await response.text();
+    expect(JSON.parse(text)).toMatchObject({ code });
+    expect(text).not.toContain("secret");
+    expect(counters()).toMatchObject({ failed: 1, attempts: 4, retries: 3, inFlight: 0 });
+  });
+
+  it("is asked again elsewhere when an endpoint takes too long", async () => {
+    const { ask } = originOf({ endpoints: but(hanging), pool: { timeoutMs: 20 } });
+    expect(await (await ask()).json()).toEqual({ from: "good" });
+  });
+
+  it("comes back to the only endpoint there is, but not with what that can't answer", async () => {
+    let asked = 0;
+    const second =
+      (first: Endpoint): Endpoint =>
+      (...words) =>
+        (asked++ === 0 ? first : good)(...words);
+    const pool = { endpoints: [{ url: "https://a.example.com" }] };
+    expect((await originOf({ pool, endpoints: { a: second(broken) } }).ask()).status).toBe(200);
+    asked = 0;
+    expect((await originOf({ pool, endpoints: { a: second(status(500)) } }).ask()).status).toBe(
+      502,
+    );
+    expect(asked).toBe(1);
+  });
+});
+
+describe("a retry", () => {
+  it.each([
+    ["a connection that broke", broken, 1],
+    ["500", status(500), 1],
+    ["503", status(503), 1],
+    ["a body that broke off", cutOff, 1],
+    ["429, because nothing was done", status(429), 4],
+    ["401, because nothing was done", status(401), 4],
+    ["Cloudflare's word that it never connected", status(521), 4],
+  ])("of what must not run twice, after %s", async (_, endpoint, attempts) => {
+    const { ask, sent } = originOf({ endpoints: all(endpoint) });
+    expect((await ask(NOT_IDEMPOTENT)).status).toBeGreaterThanOrEqual(500);
+    expect(sent.length).toBe(attempts);
+  });
+
+  it("waits for as long as the only endpoint asks, if that is short", async () => {
+    const pool = { endpoints: [{ url: "https://a.example.com" }] };
+    let asked = 0;
+    const busy: Endpoint = (...words) =>
+      (asked++ === 0 ? status(429, { "retry-after": "1" }) : good)(...words);
+    const started = Date.now();
+    expect((await originOf({ pool, endpoints: { a: busy } }).ask()).status).toBe(200);
+    expect(Date.now() - started).toBeGreaterThanOrEqual(990);
+    const long = originOf({ pool, endpoints: { a: status(429, { "retry-after": "60" }) } });
+    const refused = await long.ask();
+    expect(refused.headers.get("retry-after")).toBe("60");
+    expect(await codeOf(refused)).toBe("origin_overloaded");
+    expect(long.sent.length).toBe(1);
+  });
+
+  it("is not made for a caller whose time is over", async () => {
+    const { ask, sent } = originOf({ endpoints: all(hanging) });
+    const response = await ask({ "nearside-deadline": `${Date.now() + 30}` });
+    expect(response.status).toBe(504);
+    expect(await codeOf(response)).toBe("deadline_exceeded");
+    expect(sent.length).toBe(1);
+    expect(await codeOf(await ask({ "nearside-deadline": "1" }))).toBe("deadline_exceeded");
+    expect(sent.length).toBe(1);
+  });
+
+  it("is made within the budget, however many requests fail", async () => {
+    const { ask, counters } = originOf({ endpoints: all(broken) });
+    for (let request = 0; request < 200; request++) await ask();
+    const { retries = 0, denied = 0 } = counters() ?? {};
+    // A tenth, what an isolate begins with, and the floor.
+    expect(retries).toBeLessThanOrEqual(0.1 * 200 + 10 + 4);
+    expect(denied).toBeGreaterThan(0);
+  });
+
+  it("is never made where the pool allows none", async () => {
+    const { ask, sent } = originOf({ endpoints: all(broken), pool: { retry: { budget: 0 } } });
+    expect(await codeOf(await ask())).toBe("origin_unavailable");
+    expect(sent.length).toBe(1);
+  });
+});
+
+describe("a hedge", () => {
+  /** A pool of two that has answered often enough to know what it needs; then the first of them is slow. */
+  async function warmed(slow: Endpoint, pool: Record<string, unknown> = {}) {
+    const endpoints: Record<string, Endpoint> = { a: good, b: good };
+    const urls = ["https://a.example.com", "https://b.example.com"];
+    const origin = originOf({
+      endpoints,
+      pool: {
+        endpoints: urls.map((url) => ({ url })),
+        timeoutMs: 200,
+        retry: { budget: 1 },
+        ...pool,
+      },
+    });
+    for (let request = 0; request < 40; request++) await origin.ask();
+    endpoints["a"] = slow;
+    return origin;
+  }
+
+  it("answers for an endpoint that hangs, which is told that nobody waits", async () => {
+    let aborted = 0;
+    const slow: Endpoint = (request, init) => {
+      init.signal.addEventListener("abort", () => void aborted++);
+      return hanging(request, init);
+    };
+    const { ask, counters } = await warmed(slow);
+    while ((counters()?.hedgesWon ?? 0) < 2) {
+      expect(await (await ask()).json()).toEqual({ from: "good" });
+    }
+    expect(aborted).toBe(2);
+    expect(counters()).toMatchObject({ hedges: 2, hedgesWon: 2, retries: 0, inFlight: 0 });
+  });
+
+  it.each([
+    ["what must not run twice", NOT_IDEMPOTENT, {}],
+    ["events, which cost an engine for as long as they last", { accept: "text/event-stream" }, {}],
+    ["a pool without hedges", {}, { hedge: false }],
+  ])("is not made for %s", async (_, headers, pool) => {
+    const { ask, counters } = await warmed(hanging, { timeoutMs: 20, ...pool });
+    for (let request = 0; request < 6; request++) await ask(headers);
+    expect(counters()?.hedges).toBe(0);
+  });
+});
+
+describe("endpoints that fail", () => {
+  it("return by a probe that is slow, though its caller has a hedge's answer by then", async () => {
+    const endpoints: Record<string, Endpoint> = { a: broken };
+    const urls = ["https://a.example.com", "https://b.example.com"];
+    const pool = { endpoints: urls.map((url) => ({ url })), retry: { budget: 1 } };
+    const { ask, pass, logged, counters } = originOf({ endpoints, pool });
+    endpoints["b"] = (...words) => {
+      pass(50);
+      return good(...words);
+    };
+    for (let request = 0; request < 60; request++) await ask();
+    const { promise, resolve } = Promise.withResolvers<void>();
+    endpoints["a"] = async () => {
+      await promise;
+      return json({ from: "the probe" });
+    };
+    pass(8_000);
+    expect(await (await ask()).json()).toEqual({ from: "good" });
+    expect(logged.map(({ event }) => event)).toEqual(["endpoint_ejected"]);
+    resolve();
+    await expect.poll(() => logged.at(-1)).toMatchObject({ event: "endpoint_returned" });
+    expect(counters()).toMatchObject({ hedges: 1, hedgesWon: 1, inFlight: 0 });
+  });
+
+  it("are ejected, told of in the log once, and asked no more", async () => {
+    const { ask, logged, sent } = originOf({ endpoints: { a: broken, b: status(500) } });
+    for (let request = 0; request < 60; request++) expect((await ask()).status).toBe(200);
+    const ejected = logged.filter(({ event }) => event === "endpoint_ejected");
+    expect(ejected.map(({ endpoint }) => endpoint).toSorted()).toEqual([
+      "https://a.example.com",
+      "https://b.example.com",
+    ]);
+    const asked = sent.filter(({ url }) => /\/\/[ab]\./.test(url)).length;
+    expect(asked).toBe(10);
+  });
+
+  it("are left out on the cron's word", async () => {
+    const now = Date.now();
+    const unhealthy = { healthy: false, at: now };
+    const { ask, sent } = originOf({
+      health: { gpu: { "https://a.example.com": unhealthy, "https://b.example.com": unhealthy } },
+    });
+    // The first finds nothing read yet.
+    await ask();
+    sent.length = 0;
+    for (let request = 0; request < 30; request++) await ask();
+    expect(sent.some(({ url }) => /\/\/[ab]\./.test(url))).toBe(false);
+  });
+});
