@@ -1,5 +1,6 @@
 import * as v from "valibot";
 
+import { Price } from "../billing/price.ts";
 import { OriginPool } from "../origin/pool.ts";
 import { isRecordKey, Manifest, ModelName, ModelVersion } from "./manifest.ts";
 
@@ -54,6 +55,8 @@ export const OriginRoute = v.strictObject({
   pool: PoolName,
   /** What the model is called there, where that is not its name here. */
   model: v.optional(v.pipe(v.string(), v.minLength(1), v.maxLength(256))),
+  /** Whether its versions there have the numbers that they have here; otherwise the pool's own default answers. */
+  versioned: v.optional(v.boolean()),
   limits: v.optional(
     v.strictObject({
       maxBatch: v.optional(Limit, MAX_ORIGIN_BATCH),
@@ -63,6 +66,9 @@ export const OriginRoute = v.strictObject({
   ),
 });
 export type OriginRoute = v.InferOutput<typeof OriginRoute>;
+
+/** What requests cost. A price never changes: another takes its place from some time on. */
+const Prices = v.optional(v.array(Price));
 
 const Pools = v.optional(v.record(PoolName, OriginPool));
 
@@ -85,6 +91,7 @@ export const CatalogSource = v.object({
     }),
   ),
   pools: Pools,
+  prices: Prices,
   flags: v.optional(FlagSet),
 });
 export type CatalogSource = v.InferOutput<typeof CatalogSource>;
@@ -103,6 +110,7 @@ export const Catalog = v.object({
     }),
   ),
   pools: Pools,
+  prices: Prices,
   flags: v.optional(FlagSet),
 });
 export type Catalog = v.InferOutput<typeof Catalog>;
@@ -141,12 +149,13 @@ export function compileCatalog(
     }
     models[name] = { versions: manifests, labels, ...rest };
   }
-  const { number, pools, flags } = source;
+  const { number, pools, prices, flags } = source;
   return v.parse(Catalog, {
     schema: 1,
     number,
     models,
     ...(pools && { pools }),
+    ...(prices && { prices }),
     ...(flags && { flags }),
   });
 }

@@ -130,9 +130,9 @@ export const GateReport = v.object({
   /** The file that was given, and the blobs that were made of it. */
   bytes: v.object({ source: Bytes, graph: Bytes, weights: Bytes, snapshot: Bytes }),
   heapBytes: Bytes,
-  /** First answer of a fresh isolate and median of warm ones, over HTTP in local workerd. */
-  coldMs: v.number(),
-  warmMs: v.number(),
+  /** First answer of a fresh isolate and median of warm ones, over HTTP in local workerd; absent without an edge build. */
+  coldMs: v.optional(v.number()),
+  warmMs: v.optional(v.number()),
 });
 export type GateReport = v.InferOutput<typeof GateReport>;
 

@@ -9,9 +9,9 @@ import type { PublishTarget } from "../publish/bucket.ts";
 export const DEV_POOLS = { "open-inference": "dev", openai: "dev-openai" } as const;
 
 /** Where the models that ship go, as long as nobody says otherwise. */
-const DEV_ROUTES: Readonly<Record<string, string>> = {
-  minilm: DEV_POOLS["open-inference"],
-  scribe: DEV_POOLS.openai,
+const DEV_ROUTES: Readonly<Record<string, v.InferInput<typeof OriginRoute>>> = {
+  minilm: { pool: DEV_POOLS["open-inference"], versioned: true },
+  scribe: { pool: DEV_POOLS.openai },
 };
 
 /** Lets the catalog's development pools be where the development origin is, and routes models there that have no route. */
@@ -34,10 +34,10 @@ export function withDevPools(source: CatalogSource, originUrl: string): CatalogS
     });
   }
   const models = { ...source.models };
-  for (const [name, pool] of Object.entries(DEV_ROUTES)) {
+  for (const [name, route] of Object.entries(DEV_ROUTES)) {
     const model = models[name];
     if (model === undefined || model.origin !== undefined) continue;
-    models[name] = { ...model, origin: v.parse(OriginRoute, { pool }) };
+    models[name] = { ...model, origin: v.parse(OriginRoute, route) };
   }
   return { ...source, models, pools };
 }

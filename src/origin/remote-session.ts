@@ -10,8 +10,9 @@ import type { Tensor } from "../runtime/tensor.ts";
 import { callOrigin, type OriginCaller } from "./call-origin.ts";
 
 /** Where a model's tensors go, by the Open Inference Protocol. */
-export function inferPath(caller: OriginCaller, { name }: Manifest): string {
-  return `v2/models/${encodeURIComponent(caller.route.model ?? name)}/infer`;
+export function inferPath({ route }: OriginCaller, { name, version }: Manifest): string {
+  const model = `v2/models/${encodeURIComponent(route.model ?? name)}`;
+  return route.versioned === true ? `${model}/versions/${version}/infer` : `${model}/infer`;
 }
 
 /** A model's session in the origin pool: the same tensors go there and come back, as bytes. */

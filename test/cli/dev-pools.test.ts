@@ -22,7 +22,7 @@ describe("the development pools", () => {
       "dev-openai": { protocol: "openai", ...place },
     });
     expect(models).toMatchObject({
-      minilm: { origin: { pool: "dev" } },
+      minilm: { origin: { pool: "dev", versioned: true } },
       scribe: { origin: { pool: "dev-openai" } },
     });
     expect(models["iris"]).toEqual(model);

@@ -103,6 +103,20 @@ describe("the publish gate, with real workerd", () => {
     expect(stored).toEqual([]);
   });
 
+  it("tries what has no edge build in the native runtime, and publishes it without a snapshot", async () => {
+    const place = await folderOf("elsewhere", {
+      "model.onnx": linearGraph(64, 32),
+      "model.json": modelJson({ name: "elsewhere", edge: false }),
+    });
+    const { outcome, stored } = await publish(place);
+    expect(outcome).toMatchObject({
+      manifest: { name: "elsewhere", edge: false },
+      report: { comparison: { largestDifference: 0 }, bytes: { snapshot: 0 } },
+    });
+    expect(outcome).not.toHaveProperty("manifest.snapshot");
+    expect(stored).toContain("models/elsewhere/1/manifest.json");
+  });
+
   it("refuses what is not what its author's fixtures expect", async () => {
     const tensor = (shape: number[], data: number[]): object => ({ datatype: "FP32", shape, data });
     const place = await folderOf("expecting", {

@@ -5,11 +5,11 @@ import { changedText } from "./present.ts";
 
 /** `nearside catalog rollback` */
 export const catalogRollback: Command = {
-  summary: "make labels, switches and flags what they were in an earlier catalog",
+  summary: "make labels, flags, routes and pools what they were in an earlier catalog",
   usage: "catalog rollback <number> [--dry-run]",
   options: { "dry-run": { type: "boolean" } },
-  help: `Makes a new catalog with the labels, switches and flags of an earlier one. Versions that were published since
-stay published. It is refused while a rollout runs that it would change. \`nearside catalog history\` lists the
+  help: `Makes a new catalog with the labels, flags, routes and pools of an earlier one. Versions that were published
+since stay published, and switches stay as they are: whoever threw one had a reason. It is refused while a rollout runs that it would change. \`nearside catalog history\` lists the
 numbers.
 
   --dry-run   show what would change, and change nothing

@@ -92,8 +92,12 @@ export function describeReport(report: GateReport): string {
     `  class agreement      ${held(comparison.classAgreement, thresholds.classAgreement)}`,
     `  equality             ${held(comparison.equality, thresholds.equality)}`,
     `  size                 given ${size(bytes.source)}; graph ${size(bytes.graph)}, weights ${size(bytes.weights)}, snapshot ${size(bytes.snapshot)}`,
-    `  memory               ${size(report.heapBytes)}`,
-    `  first answer         ${report.coldMs} ms in a fresh isolate, then ${report.warmMs} ms`,
+    ...(report.coldMs === undefined
+      ? ["  runs                 at the origin only"]
+      : [
+          `  memory               ${size(report.heapBytes)}`,
+          `  first answer         ${report.coldMs} ms in a fresh isolate, then ${report.warmMs} ms`,
+        ]),
     `  quantization         ${report.quantization}; opset ${report.opset}`,
     `  operators            ${operators.join(", ")}`,
   ].join("\n");

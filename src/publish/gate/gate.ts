@@ -1,11 +1,12 @@
 import type { GateReport, Manifest, Thresholds } from "../../catalog/manifest.ts";
 import type { PublishTarget } from "../bucket.ts";
 import { PublishError } from "../error.ts";
-import { publishCandidate, publishedVersion } from "../publish.ts";
+import { type Candidate, publishCandidate, publishedVersion } from "../publish.ts";
 import { failuresOf, thresholdsFor } from "./compare.ts";
 import { inspect } from "./inspect.ts";
 import { readGatedSource, type SourceOptions } from "./sources.ts";
-import { type TrialEdge, tryInWorkerd } from "./trial.ts";
+import { type NativeTrial, tryNatively } from "./native-trial.ts";
+import { type Trial, type TrialEdge, tryInWorkerd } from "./trial.ts";
 
 export interface Gated {
   readonly manifest: Manifest;
@@ -48,10 +49,9 @@ export async function publishThroughGate(
   const { onnx, reference, assets, fixtures, isExpected, quantization } = await gated.build(say);
   const { operators, opset } = inspect(onnx);
   const candidate = { source, sourceDigest, onnx, assets, fixtures };
-  say("trying it in workerd: restored, loaded, and against the native runtime");
-  const trial = await tryInWorkerd(candidate, reference, startEdge);
+  const trial = await tryOut(candidate, reference, startEdge, say);
   const thresholds: Thresholds = thresholdsFor(quantization, source.thresholds);
-  const { manifest: tried } = trial;
+  const tried = trial.manifest;
   const report: GateReport = {
     operators,
     opset,
@@ -61,13 +61,13 @@ export async function publishThroughGate(
     thresholds,
     bytes: {
       source: reference.length,
-      graph: tried.graph.bytes,
-      weights: tried.weights?.bytes ?? 0,
-      snapshot: tried.snapshot?.bytes ?? 0,
+      graph: tried?.graph.bytes ?? onnx.length,
+      weights: tried?.weights?.bytes ?? 0,
+      snapshot: tried?.snapshot?.bytes ?? 0,
     },
-    heapBytes: tried.memory.heapBytes,
-    coldMs: rounded(trial.coldMs),
-    warmMs: rounded(trial.warmMs),
+    heapBytes: tried?.memory.heapBytes ?? 0,
+    ...(trial.coldMs !== undefined && { coldMs: rounded(trial.coldMs) }),
+    ...(trial.warmMs !== undefined && { warmMs: rounded(trial.warmMs) }),
   };
   const failures = [
     ...failuresOf(trial.comparison, thresholds),
@@ -75,6 +75,21 @@ export async function publishThroughGate(
   ];
   if (failures.length > 0) throw new GateError(`${name} ${version}`, failures, report);
   return { manifest: await publishCandidate({ ...candidate, gate: report }, target, say), report };
+}
+
+/** In the edge's runtime; a model without an edge build in the native one. */
+async function tryOut(
+  candidate: Candidate,
+  reference: Uint8Array,
+  startEdge: () => Promise<TrialEdge>,
+  say: (line: string) => void,
+): Promise<NativeTrial & Partial<Trial>> {
+  if (candidate.source.edge === false) {
+    say("trying it in the native runtime: it has no edge build");
+    return tryNatively(candidate, reference);
+  }
+  say("trying it in workerd: restored, loaded, and against the native runtime");
+  return tryInWorkerd(candidate, reference, startEdge);
 }
 
 function rounded(milliseconds: number): number {

@@ -180,7 +180,7 @@ function checkNumbers(outputs: Readonly<Record<string, Tensor>>, fixture: string
 type Fixture = Candidate["fixtures"]["cases"][number];
 
 /** What the author expects, within the tolerance that the fixture has. */
-function differencesFrom(
+export function differencesFrom(
   { name: title, expected, tolerance }: Fixture,
   seen: Readonly<Record<string, Tensor>>,
 ): string[] {
