@@ -20,8 +20,8 @@ async function readTestFile({ url }: { readonly url: string }): Promise<Response
   }
 }
 
-/** The binding ORIGIN: tests of the edge bring their own. */
-function noOrigin(): Response {
+/** The bindings ORIGIN and LEDGERS: tests of the edge bring their own. */
+function nobody(): Response {
   return new Response(null, { status: 503 });
 }
 
@@ -43,7 +43,9 @@ export default defineConfig({
           cloudflareTest({
             main: "workers/edge/index.ts",
             wrangler: { configPath: "./wrangler.toml" },
-            miniflare: { serviceBindings: { TEST_FILES: readTestFile, ORIGIN: noOrigin } },
+            miniflare: {
+              serviceBindings: { TEST_FILES: readTestFile, ORIGIN: nobody, LEDGERS: nobody },
+            },
           }),
         ],
         test: {

@@ -1,6 +1,13 @@
+import type { Directory } from "./accounts/directory.ts";
+import type { LeaseHolder } from "./billing/lease.ts";
+import type { LedgerService } from "./billing/ledger-service.ts";
+import type { Receipts } from "./billing/receipts.ts";
 import type { UsageSender } from "./billing/send-usage.ts";
 import type { CatalogReader } from "./catalog/reader.ts";
 import type { OriginService } from "./origin/call-origin.ts";
+import type { Anonymous } from "./protocol/authenticate.ts";
+import type { RateLimits } from "./protocol/rate-limit.ts";
+import type { TestQuota } from "./protocol/test-quota.ts";
 import type { FlagProviders } from "./routing/flag-providers.ts";
 import type { Shadows } from "./routing/shadow.ts";
 import type { ModelHost } from "./runtime/host.ts";
@@ -24,6 +31,15 @@ export interface Isolate {
   readonly resources: TaskResources<BlobContext>;
   /** The origin Worker; without it everything is answered here, or refused. */
   readonly origin: OriginService | undefined;
+  readonly directory: Directory;
+  /** Which callers without a key are answered. */
+  readonly anonymous: Anonymous;
+  readonly rates: RateLimits;
+  readonly tests: TestQuota;
+  readonly leases: LeaseHolder;
+  readonly receipts: Receipts;
+  /** The accounts' ledgers; without them whoever pays is refused. */
+  readonly ledgers: LedgerService | undefined;
   /** The secret of whoever may override flags; nobody may when it is not set. */
   readonly adminToken: string | undefined;
 }

@@ -1,3 +1,5 @@
+import { NearsideError } from "../errors.ts";
+
 interface WireForm {
   readonly status: number;
   readonly title: string;
@@ -20,17 +22,14 @@ export const AUTH_FORMS = {
 
 export type AuthCode = keyof typeof AUTH_FORMS;
 
-/** A caller who is not let in. `code` and `message` may be shown to them. */
-export class AuthError extends Error {
+/** A caller who is not let in. */
+export class AuthError extends NearsideError {
   override readonly name: string = "AuthError";
-  readonly code: AuthCode;
-  /** The header in which the reason lies. */
-  readonly field: string | undefined;
+  declare readonly code: AuthCode;
 
+  /** @param details the header in which the reason lies */
   constructor(code: AuthCode, message: string, details: { field?: string; cause?: unknown } = {}) {
-    super(message, details.cause === undefined ? undefined : { cause: details.cause });
-    this.code = code;
-    this.field = details.field;
+    super(code, message, details);
   }
 
   get status(): number {

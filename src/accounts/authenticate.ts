@@ -12,6 +12,8 @@ export interface AuthenticateDeps {
   account(id: string): Promise<Account | undefined>;
   /** Milliseconds since the epoch. */
   now(): number;
+  /** {@link verifyClientToken}, where what it found is remembered. */
+  verifyToken?(token: string, field: string): Promise<Principal>;
 }
 
 const JWT = /^[\w-]+\.[\w-]+\.[\w-]*$/;
@@ -42,8 +44,9 @@ export async function authenticate(request: Request, deps: AuthenticateDeps): Pr
       field: "authorization",
     });
   }
+  const verify = deps.verifyToken ?? ((token) => verifyClientToken(token, deps, field));
   const principal = JWT.test(credential)
-    ? await verifyClientToken(credential, deps, field)
+    ? await verify(credential, field)
     : await byKey(request, credential, field, deps);
   if (principal.account.status !== "active") {
     throw new AuthError("account_suspended", "The account is suspended; ask its owner.", { field });

@@ -4,7 +4,9 @@ import { ModelName } from "../catalog/manifest.ts";
 import { AccountId, newId } from "./account.ts";
 import { type KeyKind, displayKey, generateKey, hashKey } from "./key.ts";
 
-export const SCOPES = ["predict", "models", "override", "usage", "admin"] as const;
+export const SCOPES = ["predict", "models", "override", "usage"] as const;
+/** Older records have them; they never allowed anything. */
+const RETIRED_SCOPES = ["admin"] as const;
 export type Scope = (typeof SCOPES)[number];
 
 const Milliseconds = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
@@ -26,7 +28,11 @@ export const KeyRecord = v.pipe(
     kind: v.picklist(["live", "test"]),
     /** `nsk_live_ab…yz`, for lists. */
     display: v.optional(v.string()),
-    scopes: v.pipe(v.array(v.picklist(SCOPES)), v.minLength(1)),
+    scopes: v.pipe(
+      v.array(v.picklist([...SCOPES, ...RETIRED_SCOPES])),
+      v.minLength(1),
+      v.transform((scopes) => SCOPES.filter((scope) => scopes.includes(scope))),
+    ),
     /** All of the account's models when absent. */
     models: v.optional(v.array(ModelName)),
     /** Pages that may use the key; anywhere, servers included, when absent. */

@@ -3,9 +3,17 @@ import type { LeaseAnswer, LeaseRefusal, LeaseRequest } from "./ledger/leases.ts
 import { AccountLeases, type HeldLease } from "./lease/account-leases.ts";
 import { type Nano, add, subtract } from "./money.ts";
 import { HOUR_MS } from "./periods.ts";
+import type { Log } from "../telemetry/log.ts";
 
 /** Asks the account's ledger. It may fail, and may never answer. */
 export type AskLedger = (account: string, request: LeaseRequest) => Promise<LeaseAnswer>;
+
+export type GiveBack = (
+  account: string,
+  lease: string,
+  unspent: Nano,
+  isSettled?: boolean,
+) => Promise<unknown>;
 
 export type Wait = (milliseconds: number) => Promise<unknown>;
 
@@ -19,6 +27,7 @@ export interface Payer {
 
 /** What a request lends to the holder. */
 export interface AdmitContext {
+  readonly log?: Pick<Log, "warn">;
   now(): number;
   waitUntil(promise: Promise<unknown>): void;
 }
@@ -69,6 +78,9 @@ const REFUSAL_MS = 1_000;
 /** The request that asked was cancelled, and its I/O with it. */
 const STALL_MS = 5_000;
 
+/** How often leases that have ended are looked for. */
+const SWEEP_MS = 5_000;
+
 /** 1 KB each; above that, those that hold nothing go. */
 const MAX_PAYERS = 4_000;
 
@@ -93,6 +105,7 @@ export class LeaseHolder {
   readonly #wait: Wait;
   readonly #payers = new Map<string, AccountLeases>();
   readonly #grace = new Map<string, { from: number; used: Nano }>();
+  #sweptAt = 0;
   #stats = { asked: 0, granted: 0, refused: 0, failed: 0, onGrace: 0, graceNano: 0 };
 
   constructor(isolate: string, ask: AskLedger, wait: Wait = (ms) => scheduler.wait(ms)) {
@@ -118,20 +131,39 @@ export class LeaseHolder {
     }
     const refusal = leases.refusalOf(estimate, now);
     if (refusal !== undefined) return refused(refusal, now, leases.refusedAt);
-    if (now < leases.unreachableUntil) return this.#admitOnGrace(payer, estimate, now);
+    if (now < leases.unreachableUntil) return this.#admitOnGrace(payer, estimate, context);
     return { kind: "pending", decided: this.#decide(payer, leases, estimate, context) };
   }
 
   /** What an admitted request cost in the end. Once for each. */
   spend({ account, estimate, held }: Admitted, amount: Nano): void {
     if (held !== undefined) {
-      held.left = add(held.left, subtract(estimate, amount));
-      held.of.spent = add(held.of.spent, amount);
+      held.of.settle(held, estimate, amount);
       return;
     }
     const grace = this.#grace.get(account);
     if (grace !== undefined) grace.used = Math.max(0, add(grace.used, subtract(amount, estimate)));
     this.#stats.graceNano = add(this.#stats.graceNano, amount);
+  }
+
+  /**
+   * Gives back what was left of leases that have ended, of accounts that ask for no more: best effort, because
+   * the ledger releases them by itself some time later.
+   */
+  giveBackEnded(giveBack: GiveBack, context: AdmitContext): void {
+    const now = context.now();
+    if (now - this.#sweptAt < SWEEP_MS) return;
+    this.#sweptAt = now;
+    for (const [key, leases] of this.#payers) {
+      const [account = ""] = key.split(" ");
+      if (leases.asking !== undefined) continue;
+      const ended = leases.returnable(now, 0);
+      if (ended.length === 0) continue;
+      leases.wereReturned(ended);
+      for (const { id, unspent, isSettled } of ended) {
+        context.waitUntil(giveBack(account, id, unspent, isSettled).catch(() => {}));
+      }
+    }
   }
 
   async #decide(
@@ -147,7 +179,10 @@ export class LeaseHolder {
         : this.#renew(payer, leases, estimate, context);
       const isAnswered = await Promise.race([asking, this.#wait(ANSWER_MS).then(() => false)]);
       const now = context.now();
-      if (isAnswered !== true) return this.#admitOnGrace(payer, estimate, now);
+      if (isAnswered !== true) {
+        leases.tellUnreachable(payer.account, `No answer in ${ANSWER_MS} ms.`, context.log);
+        return this.#admitOnGrace(payer, estimate, context);
+      }
       const held = leases.take(estimate, now);
       if (held !== undefined) return admitted(payer, estimate, held);
       const refusal = leases.refusalOf(estimate, now);
@@ -196,6 +231,7 @@ export class LeaseHolder {
         ...(returned.length > 0 && { returned }),
       });
       leases.wereReturned(returned);
+      leases.isUnreachable = false;
       if (answer.ok) {
         this.#stats.granted++;
         leases.hold(answer, askedAt);
@@ -204,14 +240,20 @@ export class LeaseHolder {
         leases.refuse(answer, estimate, context.now(), REFUSAL_MS);
       }
       return true;
-    } catch {
+    } catch (cause) {
       this.#stats.failed++;
+      leases.tellUnreachable(account, cause, context.log);
       leases.unreachableUntil = context.now() + RETRY_MS;
       return false;
     }
   }
 
-  #admitOnGrace({ account, graceNano }: Payer, estimate: Nano, now: number): Admitted | Refused {
+  #admitOnGrace(
+    { account, graceNano }: Payer,
+    estimate: Nano,
+    context: AdmitContext,
+  ): Admitted | Refused {
+    const now = context.now();
     const known = this.#grace.get(account);
     const grace =
       known !== undefined && now - known.from < HOUR_MS ? known : { from: now, used: 0 };
@@ -222,6 +264,7 @@ export class LeaseHolder {
     }
     grace.used = used;
     this.#stats.onGrace++;
+    context.log?.warn("grace_admission", { account, usedNano: used, graceNano });
     return { kind: "admitted", lease: GRACE_LEASE, account, estimate, held: undefined };
   }
 

@@ -45,7 +45,10 @@ const JOURNAL = `
   END;
 `;
 
-/** One row a billed request, for 35 days; then the rows are in files, which `files` counts. */
+/**
+ * One row a billed request, for 35 days; then the rows are in files, which `files` counts. `begun` is when the
+ * first request with its Idempotency-Key began; where that is not known, when this one was answered.
+ */
 const EVENTS = `
   CREATE TABLE IF NOT EXISTS events (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -68,6 +71,7 @@ const EVENTS = `
     lease TEXT NOT NULL,
     token TEXT NOT NULL,
     idempotency TEXT NOT NULL,
+    begun INTEGER NOT NULL,
     receipt TEXT NOT NULL,
     CHECK (amount >= allowance + volume + repeated)
   ) STRICT;
@@ -130,10 +134,12 @@ const LEASES = `
     credit INTEGER NOT NULL,
     drawn INTEGER NOT NULL DEFAULT 0,
     returned INTEGER NOT NULL DEFAULT 0,
+    settled INTEGER NOT NULL DEFAULT 0,
     granted INTEGER NOT NULL,
     expires INTEGER NOT NULL
   ) STRICT, WITHOUT ROWID;
-  CREATE INDEX IF NOT EXISTS leases_open ON leases (expires) WHERE credit > returned + drawn;
+  CREATE INDEX IF NOT EXISTS leases_open ON leases (settled, expires)
+    WHERE credit > returned + drawn;
 `;
 
 const OUTBOX = `

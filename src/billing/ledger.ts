@@ -1,15 +1,12 @@
 import { type LedgerStorage, createTables } from "./ledger-schema.ts";
 import { LedgerError } from "./ledger/errors.ts";
+import { type BilledEvent, billedEvent } from "./ledger/billed-event.ts";
 import type { LedgerEvent, Recorded } from "./ledger/event.ts";
 import { type Entry, balanceOf, enter } from "./ledger/journal.ts";
-import {
-  type LeaseAnswer,
-  type LeaseRequest,
-  grantLease,
-  outstandingOf,
-  returnLease,
-} from "./ledger/leases.ts";
+import { outstandingOf, returnLease } from "./ledger/lease-holds.ts";
+import { type LeaseAnswer, type LeaseRequest, grantLease } from "./ledger/leases.ts";
 import { type PriceOf, Recording } from "./ledger/record.ts";
+import { recordEach } from "./ledger/record-each.ts";
 import { ACCOUNT, spentIn } from "./ledger/counters.ts";
 import { type EventFile, FILE_EVENTS, confirmFile, nextFile, prune } from "./ledger/retention.ts";
 import { type Statement, statementOf, sumsIn } from "./ledger/statement-of.ts";
@@ -19,6 +16,7 @@ import { type Verification, verify } from "./ledger/verify.ts";
 import { type Nano, nano } from "./money.ts";
 import { Outbox } from "./outbox.ts";
 import { dayOf, monthOf } from "./periods.ts";
+import type { Price } from "./price.ts";
 
 export interface Standing {
   readonly balance: Nano;
@@ -81,25 +79,41 @@ export class Ledger {
     this.#terms = terms;
   }
 
-  /** Records each event once, whatever comes how often in which order. */
+  /**
+   * Records each event once, whatever comes how often in which order. One that the books can't take does not
+   * take the others with it: it is refused, and they are recorded.
+   */
   record(events: readonly LedgerEvent[], priceOf: PriceOf): Recorded {
+    return recordEach(events, (some) => this.#record(some, priceOf));
+  }
+
+  #record(events: readonly LedgerEvent[], priceOf: PriceOf): Recorded {
     const { terms } = this;
     return this.#whole((sql) =>
       new Recording(sql, terms, this.#outbox, this.#now()).run(events, priceOf),
     );
   }
 
-  /** Hands out credit to an isolate, or says why not. */
-  grant(request: LeaseRequest): LeaseAnswer {
+  /**
+   * Hands out credit to an isolate, or says why not.
+   *
+   * @param prices whose free units of this month a prepaid account may use without credit
+   */
+  grant(request: LeaseRequest, prices: readonly Price[] = []): LeaseAnswer {
     const { terms } = this;
     return this.#whole((sql) =>
-      grantLease(sql, terms, request, { now: this.#now(), newId: this.#newId }),
+      grantLease(sql, terms, request, { now: this.#now(), newId: this.#newId, prices }),
     );
   }
 
   /** What an isolate won't spend of a lease is free for others at once. */
-  returnLease(id: string, unspent: Nano): void {
-    returnLease(this.#storage.sql, id, unspent);
+  returnLease(id: string, unspent: Nano, isSettled?: boolean): void {
+    returnLease(this.#storage.sql, { id, unspent, isSettled });
+  }
+
+  /** One event by its id, while the ledger has it; undefined: it is in a file, or was never billed. */
+  event(id: string): BilledEvent | undefined {
+    return billedEvent(this.#storage.sql, id);
   }
 
   /**

@@ -1,6 +1,7 @@
 import type { Manifest } from "../catalog/manifest.ts";
 import type { Context } from "../context.ts";
 import type { Placed } from "../routing/placement.ts";
+import type { Billing } from "./ledger/event.ts";
 import type { RequestEvent } from "./usage-event.ts";
 
 /** What decided about a request. */
@@ -20,6 +21,8 @@ export interface Outcome {
   readonly outcome: string;
   readonly status: number;
   readonly units: Units;
+  /** What it costs, and whom. */
+  readonly billing?: Billing | undefined;
 }
 
 /**
@@ -32,12 +35,15 @@ export interface Outcome {
  * the Tail event.
  */
 export class Meter {
+  /** Of the event: the receipt names it. */
+  readonly eventId = crypto.randomUUID();
   readonly #context: Context;
   readonly #decision: Decision;
   #placed: Placed = { placement: "edge", reason: "default" };
   #start: RequestEvent["start"];
   #inputAt: number | undefined;
   #modelAt: number | undefined;
+  #answeredAt: number | undefined;
 
   constructor(context: Context, decision: Decision) {
     this.#context = context;
@@ -62,11 +68,16 @@ export class Meter {
     this.#modelAt = this.#context.clock();
   }
 
+  /** The answer is ready: fixes the time of the event, which the receipt and the price are of, too. */
+  answered(): number {
+    return (this.#answeredAt ??= this.#context.now());
+  }
+
   /** The answer or the refusal is ready: to be called once. */
   end(outcome: Outcome): void {
     const { usage } = this.#context.isolate;
     if (!usage.isOn) return;
-    const at = this.#context.now();
+    const at = this.answered();
     const end = this.#context.clock();
     if (end !== this.#modelAt) {
       usage.add(this.#event(outcome, at, end), this.#context);
@@ -79,13 +90,13 @@ export class Meter {
     this.#context.waitUntil(later());
   }
 
-  #event({ outcome, status, units }: Outcome, at: number, end: number): RequestEvent {
+  #event({ outcome, status, units, billing }: Outcome, at: number, end: number): RequestEvent {
     const { manifest, catalog, reason, flag, variant } = this.#decision;
     const { placement, reason: placementReason } = this.#placed;
     return {
       schema: 1,
       kind: "request",
-      id: crypto.randomUUID(),
+      id: this.eventId,
       at,
       requestId: this.#context.requestId,
       model: manifest.name,
@@ -102,6 +113,7 @@ export class Meter {
       outcome,
       status,
       billed: outcome === "ok",
+      ...(billing !== undefined && { billing }),
     };
   }
 }

@@ -1,10 +1,11 @@
-import type { LedgerEvent } from "./ledger/event.ts";
+import { dayOf } from "./periods.ts";
+import type { ExportedEvent } from "./ledger/event.ts";
 
 /** An event on its way to somewhere else. */
 export interface OutboxRow {
   readonly seq: number;
   readonly target: string;
-  readonly event: LedgerEvent;
+  readonly event: ExportedEvent;
   /** How often it was tried before. */
   readonly attempts: number;
 }
@@ -19,6 +20,16 @@ export type Delivery =
 export interface DeadLetter extends OutboxRow {
   readonly error: string;
 }
+
+export interface DeadFile {
+  /** `<day>/<first>-<last>.ndjson` */
+  readonly name: string;
+  readonly seqs: readonly number[];
+  readonly body: string;
+}
+
+/** 2 MB or so. */
+const FILE_ROWS = 2_000;
 
 const FIRST_RETRY_MS = 1_000;
 const MAX_RETRY_MS = 3_600_000;
@@ -50,7 +61,7 @@ export class Outbox {
     this.#sql = sql;
   }
 
-  put(target: string, event: LedgerEvent, now: number): void {
+  put(target: string, event: ExportedEvent, now: number): void {
     this.#sql.exec(
       "INSERT INTO outbox (target, event, payload, next) VALUES (?, ?, ?, ?)",
       target,
@@ -117,6 +128,31 @@ export class Outbox {
       .map((row) => Object.assign(outboxRow(row), { error: row.error }));
   }
 
+  /** Dead letters that nobody replayed for so long, as NDJSON; to be stored, then dropped. */
+  oldDead(before: number): DeadFile | undefined {
+    const rows = this.#sql
+      .exec<Row & { next: number }>(
+        `SELECT seq, target, payload, attempts, error, next FROM outbox
+         WHERE dead = 1 AND next < ? ORDER BY seq LIMIT ?`,
+        before,
+        FILE_ROWS,
+      )
+      .toArray();
+    const [first] = rows;
+    if (first === undefined) return undefined;
+    const seqs = rows.map(({ seq }) => seq);
+    const lines = rows.map(
+      (row) => `${JSON.stringify(Object.assign(outboxRow(row), { error: row.error }))}\n`,
+    );
+    const name = `${dayOf(first.next)}/${first.seq}-${seqs.at(-1)}.ndjson`;
+    return { name, seqs, body: lines.join("") };
+  }
+
+  /** They are stored elsewhere. */
+  drop(seqs: readonly number[]): void {
+    for (const seq of seqs) this.#sql.exec("DELETE FROM outbox WHERE dead = 1 AND seq = ?", seq);
+  }
+
   /** Tries dead letters again from the start. @returns how many */
   replay(target: string, now: number): number {
     return this.#sql
@@ -135,5 +171,5 @@ export function backOffMs(attempts: number): number {
 }
 
 function outboxRow({ seq, target, payload, attempts }: Row): OutboxRow {
-  return { seq, target, event: JSON.parse(payload) as LedgerEvent, attempts };
+  return { seq, target, event: JSON.parse(payload) as ExportedEvent, attempts };
 }

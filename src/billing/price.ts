@@ -10,9 +10,11 @@ import { type Nano, NanoAmount, add, times } from "./money.ts";
  * |---------------------------------------------|------------------------------------|
  * | was answered                                | its price                          |
  * | failed or was refused                       | nothing                            |
+ * | streamed texts and did not come to its end  | its price, for what was delivered  |
  * | was answered before, by its Idempotency-Key | nothing more                       |
  * | is a shadow                                 | nothing, ever                      |
  * | came without a key, where that is allowed   | nothing                            |
+ * | came with a key for tests                   | nothing                            |
  *
  * The amount is the list price, fixed when the request is answered, and what its receipt says. Allowances and
  * tiers are discounts that the ledger computes from the units of the month so far, and enters beside it.

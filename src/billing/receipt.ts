@@ -1,11 +1,4 @@
-import {
-  type JWK,
-  CompactSign,
-  compactVerify,
-  decodeProtectedHeader,
-  errors,
-  importJWK,
-} from "jose";
+import { type JWK, base64url, compactVerify, decodeProtectedHeader, errors, importJWK } from "jose";
 import * as v from "valibot";
 
 import { Digest, ModelName, ModelVersion } from "../catalog/manifest.ts";
@@ -80,7 +73,7 @@ const encoder = new TextEncoder();
 
 /**
  * Signs receipts as compact JWS (RFC 7515, RFC 8037). It keeps the imported key, so a signature is one call
- * of WebCrypto: 0.07 ms in Node, jose included, of which 0.06 are Ed25519.
+ * of WebCrypto: 0.03 ms in workerd.
  *
  * ```ts
  * const signer = await ReceiptSigner.of(keys, Date.now());
@@ -90,10 +83,12 @@ const encoder = new TextEncoder();
 export class ReceiptSigner {
   readonly kid: string;
   readonly #key: CryptoKey;
+  readonly #header: string;
 
   private constructor(kid: string, key: CryptoKey) {
     this.kid = kid;
     this.#key = key;
+    this.#header = base64url.encode(JSON.stringify({ alg: ALGORITHM, kid, typ: TYPE }));
   }
 
   /** @throws RangeError when no key is for this time */
@@ -105,10 +100,10 @@ export class ReceiptSigner {
     return new ReceiptSigner(jwk.kid, key);
   }
 
-  sign(receipt: Receipt): Promise<string> {
-    return new CompactSign(encoder.encode(JSON.stringify(receipt)))
-      .setProtectedHeader({ alg: ALGORITHM, kid: this.kid, typ: TYPE })
-      .sign(this.#key);
+  async sign(receipt: Receipt): Promise<string> {
+    const input = `${this.#header}.${base64url.encode(JSON.stringify(receipt))}`;
+    const signature = await crypto.subtle.sign("Ed25519", this.#key, encoder.encode(input));
+    return `${input}.${base64url.encode(new Uint8Array(signature))}`;
   }
 }
 

@@ -34,7 +34,7 @@ type Row = Readonly<Partial<Record<(typeof COLUMNS)[number], string | number>>>;
 
 /**
  * For spreadsheets (RFC 4180). Amounts are in the customer's favour when above zero, so all rows before
- * `closing` sum up to it.
+ * `closing` sum up to it. Its note says whether it may still change.
  */
 export function statementCsv(statement: Statement): string {
   const { from, to, opening, closing, lines, entries } = statement;
@@ -57,7 +57,7 @@ export function statementCsv(statement: Statement): string {
       ...money(amount),
       note,
     })),
-    { type: "closing", at: to, ...money(closing) },
+    { type: "closing", at: to, ...money(closing), note: standing(statement) },
   ];
   const cells = rows.map((row) => COLUMNS.map((column) => row[column] ?? ""));
   return [COLUMNS, ...cells].map((line) => `${line.map(csvCell).join(",")}\r\n`).join("");
@@ -65,6 +65,13 @@ export function statementCsv(statement: Statement): string {
 
 function money(amount: Nano): Row {
   return { amount_nano_usd: amount, amount_usd: toDollars(amount) };
+}
+
+/** Whether it may still change, in words. */
+function standing({ isProvisional, provisionalUntil, recordedUpTo }: Statement): string {
+  return isProvisional
+    ? `provisional: requests may still be recorded until ${provisionalUntil}; recorded up to ${recordedUpTo}`
+    : `final: recorded up to ${recordedUpTo}`;
 }
 
 /** What was used, as it counts for the customer. */
@@ -109,6 +116,7 @@ export function statementPage(statement: Statement): string {
 <body>
 <h1>Statement</h1>
 <p>Account ${escaped(account)}<br>${moment(from)} up to ${moment(to)} (UTC). Amounts are US dollars.</p>
+<p>This statement is ${escaped(standing(statement))}.</p>
 ${summary(statement)}
 ${table(
   "Usage at list prices",

@@ -1,6 +1,7 @@
 import * as v from "valibot";
 
 import { ModelName, ModelVersion } from "../catalog/manifest.ts";
+import { Billing } from "./ledger/event.ts";
 import { ShadowComparison } from "../rollout/comparison.ts";
 
 const Milliseconds = v.pipe(v.number(), v.minValue(0));
@@ -43,7 +44,9 @@ export const RequestEvent = v.object({
   outcome: v.string(),
   /** The error's HTTP status; 200 for `ok`. */
   status: v.number(),
+  /** Whether it was answered; who pays for it, if anybody, is in `billing`. */
   billed: v.boolean(),
+  billing: v.optional(Billing),
 });
 export type RequestEvent = v.InferOutput<typeof RequestEvent>;
 
@@ -67,3 +70,32 @@ export type ShadowEvent = v.InferOutput<typeof ShadowEvent>;
 /** What the edge sends to the queue `usage`, after the answer. */
 export const UsageEvent = v.variant("kind", [RequestEvent, ShadowEvent]);
 export type UsageEvent = v.InferOutput<typeof UsageEvent>;
+
+/** An event has a place among a hundred in 256 KB; 1,000 distances tell of a distribution what 100,000 do. */
+const MAX_DISTANCES = 1_000;
+/** The longest that a header may carry; a flag's provider may be another's. */
+const MAX_LABEL_CHARACTERS = 256;
+
+/** The event, small enough for the queue: the first distances, and the beginnings of what flags say. */
+export function bounded(event: UsageEvent): UsageEvent {
+  if (event.kind === "request") {
+    const { flag, variant, reason } = event;
+    const isSmall = [flag, variant, reason].every(
+      (label = "") => label.length <= MAX_LABEL_CHARACTERS,
+    );
+    return isSmall
+      ? event
+      : {
+          ...event,
+          ...(flag !== undefined && { flag: cut(flag) }),
+          ...(variant !== undefined && { variant: cut(variant) }),
+          reason: cut(reason),
+        };
+  }
+  const { comparison } = event;
+  if (comparison === undefined || comparison.distances.length <= MAX_DISTANCES) return event;
+  const distances = comparison.distances.slice(0, MAX_DISTANCES);
+  return { ...event, comparison: { ...comparison, distances } };
+}
+
+const cut = (label: string): string => label.slice(0, MAX_LABEL_CHARACTERS);

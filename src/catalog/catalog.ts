@@ -48,19 +48,27 @@ export const PoolName = v.pipe(
 const MAX_ORIGIN_BATCH = 1024;
 const MAX_ORIGIN_BODY_BYTES = 8 * 1024 * 1024;
 
-const Limit = v.pipe(v.number(), v.safeInteger(), v.minValue(1));
+/** What an isolate of the edge can hold of one request at all, beside the models; engines take no larger batches. */
+const HIGHEST_ORIGIN_BODY_BYTES = 64 * 1024 * 1024;
+const HIGHEST_ORIGIN_BATCH = 65_536;
+
+const limit = (highest: number) =>
+  v.pipe(v.number(), v.safeInteger(), v.minValue(1), v.maxValue(highest));
 
 /** Where a model's requests go that the edge does not answer. */
 export const OriginRoute = v.strictObject({
   pool: PoolName,
   /** What the model is called there, where that is not its name here. */
   model: v.optional(v.pipe(v.string(), v.minLength(1), v.maxLength(256))),
-  /** Whether its versions there have the numbers that they have here; otherwise the pool's own default answers. */
+  /**
+   * Whether its versions there have the numbers that they have here; otherwise the pool's own default answers, and
+   * only for the version that is `stable`.
+   */
   versioned: v.optional(v.boolean()),
   limits: v.optional(
     v.strictObject({
-      maxBatch: v.optional(Limit, MAX_ORIGIN_BATCH),
-      maxBodyBytes: v.optional(Limit, MAX_ORIGIN_BODY_BYTES),
+      maxBatch: v.optional(limit(HIGHEST_ORIGIN_BATCH), MAX_ORIGIN_BATCH),
+      maxBodyBytes: v.optional(limit(HIGHEST_ORIGIN_BODY_BYTES), MAX_ORIGIN_BODY_BYTES),
     }),
     {},
   ),

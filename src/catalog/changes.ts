@@ -5,6 +5,7 @@ import { checkFlags } from "../routing/check-flags.ts";
 import { CATALOG_SOURCE_KEY, catalogKey } from "../store/layout.ts";
 import { CatalogSource, EMPTY_CATALOG, STABLE } from "./catalog.ts";
 import { compile } from "./compile.ts";
+import { changedPrices, repeatedPrices, withAllPrices } from "./prices.ts";
 import { CATALOG_KV_KEY } from "./reader.ts";
 
 /** What a change of the catalog needs of the bucket: R2's own verbs. */
@@ -111,11 +112,15 @@ function changed(
   mutate: Mutation,
   { by, change, now }: Provenance,
 ): CatalogSource {
-  const wanted = mutate(before);
+  const mutated = mutate(before);
+  const wanted = mutated && withAllPrices(mutated, before);
   if (wanted === undefined || JSON.stringify(wanted) === JSON.stringify(before)) return before;
   // What was wrong before must not keep anybody from switching something off.
   const known = new Set(checkSource(before).map(({ field }) => field));
-  const problems = checkSource(wanted).filter(({ field }) => !known.has(field));
+  const problems = [
+    ...checkSource(wanted).filter(({ field }) => !known.has(field)),
+    ...changedPrices(wanted, before),
+  ];
   const [first] = problems;
   if (first !== undefined) {
     throw new NearsideError("invalid_change", `${first.field}: ${first.problem}.`, {
@@ -133,8 +138,9 @@ function changed(
 }
 
 /** Everything in a catalog that does not hold together. */
-export function checkSource({ models, pools = {}, flags }: CatalogSource): FieldProblem[] {
-  const problems: FieldProblem[] = [];
+export function checkSource(source: CatalogSource): FieldProblem[] {
+  const { models, pools = {}, flags } = source;
+  const problems: FieldProblem[] = repeatedPrices(source);
   const known: Parameters<typeof checkFlags>[1] = Object.fromEntries(
     Object.entries(models).map(([name, { labels, versions }]) => [
       name,

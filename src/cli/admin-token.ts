@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
-import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import path from "node:path";
+
+import { keptSecret } from "./kept-secret.ts";
 
 /** Where the local stack keeps its operator's secret, for its owner's eyes only. */
 export function adminTokenFile(stateFolder: string): string {
@@ -12,14 +13,6 @@ export function randomToken(): string {
 }
 
 /** The token of a state folder, made when there is none: it stays the same until `--fresh`. */
-export async function keptAdminToken(stateFolder: string): Promise<string> {
-  const file = adminTokenFile(stateFolder);
-  const kept = await readFile(file, "utf8").catch(() => "");
-  if (kept.trim() !== "") return kept.trim();
-  const token = randomToken();
-  await mkdir(stateFolder, { recursive: true });
-  const draft = `${file}.${process.pid}`;
-  await writeFile(draft, `${token}\n`, { mode: 0o600 });
-  await rename(draft, file);
-  return token;
+export function keptAdminToken(stateFolder: string): Promise<string> {
+  return keptSecret(adminTokenFile(stateFolder), randomToken);
 }

@@ -39,7 +39,7 @@ export async function dev(words: readonly string[]): Promise<number> {
   const lock = await lockState(stateFolder, START_COMMAND, LOCK_WAIT_MS);
   try {
     if (options.fresh) {
-      console.log("Wiping the local bucket, catalog, rollouts and admin token (--fresh)");
+      console.log("Wiping the local bucket, catalog, rollouts, accounts and secrets (--fresh)");
       await wipeState(stateFolder);
     }
     await serveUntilStopped({ edgePort, controlPort, originPort, stateFolder });
@@ -58,9 +58,9 @@ interface Places {
 
 async function serveUntilStopped(places: Places): Promise<void> {
   const { stateFolder } = places;
-  const stack = await serve(places, (line) => console.log(line));
-  const { controlUrl, adminToken } = stack;
-  const bridge = await startBridge(stack.target, stateFolder, { controlUrl, adminToken });
+  const stack = await serve({ ...places, rateLimits: true }, (line) => console.log(line));
+  const { controlUrl, adminToken, edgeUrl } = stack;
+  const bridge = await startBridge(stack.target, stateFolder, { controlUrl, adminToken, edgeUrl });
   const stopped = untilStopped();
 
   const folders = await allModelFolders();
@@ -75,6 +75,10 @@ async function serveUntilStopped(places: Places): Promise<void> {
   console.log(
     `The control plane answers at ${controlUrl}: npx nearside rollout --help\n` +
       `Its admin token is in ${shortest(adminTokenFile(stateFolder))}; the command line finds it by itself.\n`,
+  );
+  console.log(
+    "Who shows no key is answered here and never billed. A key begins with an account: " +
+      'npx nearside account create "Ada Ltd"\n',
   );
   console.log(
     `The development origin answers signed requests at ${stack.devOrigin.url}: npx nearside pool list\n`,

@@ -7,6 +7,7 @@ import { keptAdminToken, randomToken } from "./admin-token.ts";
 import { type BundledWorker, CONTROL, EDGE, ORIGIN, bundledModules } from "./bundle.ts";
 import { freePort, freePorts } from "./free-ports.ts";
 import { miniflareOptions, storeOf } from "./local-store.ts";
+import { keptReceiptKey, newReceiptKey } from "./receipt-key.ts";
 import { HOST } from "./state-folder.ts";
 
 export { bundledModules, bundleWorkers } from "./bundle.ts";
@@ -21,6 +22,8 @@ export interface EdgeOptions {
   readonly vars?: Readonly<Record<string, string>>;
   /** The operator's secret. Made at random when absent, and kept where there is a state folder. */
   readonly adminToken?: string;
+  /** Whether who asks too often is refused. Not when absent: all of a test's requests come from one caller. */
+  readonly rateLimits?: boolean;
 }
 
 export interface LocalStackOptions extends EdgeOptions {
@@ -41,34 +44,41 @@ export interface LocalEdge {
 /** The edge, the control plane and the origin Worker: one bucket, one namespace, and what binds them. */
 export interface LocalStack extends LocalEdge {
   readonly controlUrl: string;
-  /** The origin Worker, which only the edge calls where it is deployed. */
-  readonly originUrl: string;
   /** What the origin Worker signs with; made for this stack. */
   readonly signingKeys: SigningKeys;
 }
 
 /** Starts the bundled Workers. @throws UserError when a port is taken */
 export async function startLocalStack(options: LocalStackOptions): Promise<LocalStack> {
-  const [edgePort = 0, controlPort = 0, originPort = 0] = await freePorts(
+  const [edgePort = 0, controlPort = 0] = await freePorts(
     ["edge-port", options.edgePort],
     ["control-port", options.controlPort ?? 0],
-    ["", 0],
   );
   const signingKeys = await generateSigningKeys();
   const edge = await start(options, [
-    { worker: EDGE, port: edgePort, serviceBindings: { ORIGIN: ORIGIN.name } },
-    { worker: CONTROL, port: controlPort },
+    {
+      worker: EDGE,
+      port: edgePort,
+      serviceBindings: {
+        ORIGIN: ORIGIN.name,
+        LEDGERS: { name: CONTROL.name, entrypoint: "Ledgers" },
+      },
+    },
+    // Exports may go to this machine.
+    { worker: CONTROL, port: controlPort, bindings: { ALLOW_PRIVATE_EXPORTS: "true" } },
     {
       worker: ORIGIN,
-      port: originPort,
+      // No socket: it signs what it is sent, so only the edge may send it anything.
+      port: undefined,
       bindings: { SIGNING_KEY: JSON.stringify(signingKeys.privateKey) },
     },
   ]);
-  return { ...edge, controlUrl: urlOf(controlPort), originUrl: urlOf(originPort), signingKeys };
+  return { ...edge, controlUrl: urlOf(controlPort), signingKeys };
 }
 
 /**
- * The bundled edge alone: what it tells the queue is heard by nobody, and there is no origin pool.
+ * The bundled edge alone: what it tells the queue is heard by nobody, and there are no origin pools and no
+ * ledgers.
  *
  * @throws UserError when the port is taken
  */
@@ -76,31 +86,45 @@ export async function startEdge(options: EdgeOptions): Promise<LocalEdge> {
   return start(options, [{ worker: EDGE, port: await freePort(options.edgePort, "edge-port") }]);
 }
 
+type ServiceBindings = Readonly<Record<string, string | { name: string; entrypoint: string }>>;
+
 /** A Worker as it is to be started. */
 interface Started {
   readonly worker: BundledWorker;
-  readonly port: number;
+  /** Of a socket of its own; undefined for one that only the others reach. */
+  readonly port: number | undefined;
   /** Other Workers of the stack, by the binding's name. */
-  readonly serviceBindings?: Readonly<Record<string, string>>;
+  readonly serviceBindings?: ServiceBindings;
   readonly bindings?: Readonly<Record<string, string>>;
 }
 
+/** Whoever shows no key is answered, for nothing: it takes no account to try a model on a laptop. */
+const LOCAL_EDGE = { ANONYMOUS: "allowed" } as const;
+
 async function start(
-  { stateFolder, vars, adminToken: given }: EdgeOptions,
+  { stateFolder, vars, adminToken: given, rateLimits = false }: EdgeOptions,
   workers: readonly Started[],
 ): Promise<LocalEdge> {
   const adminToken =
     given ?? (stateFolder === undefined ? randomToken() : await keptAdminToken(stateFolder));
+  const receiptKey = await (stateFolder === undefined
+    ? newReceiptKey()
+    : keptReceiptKey(stateFolder));
+  const edgeBindings = { ...LOCAL_EDGE, RECEIPT_KEY: receiptKey, ...vars };
   const miniflare = new Miniflare(
     convertV4MiniflareOptions({
       ...miniflareOptions(stateFolder),
       workers: await Promise.all(
         workers.map((one) =>
-          workerOptions(one, {
-            ...(one.worker === EDGE ? vars : {}),
-            ...(one.worker === ORIGIN ? {} : { ADMIN_TOKEN: adminToken }),
-            ...one.bindings,
-          }),
+          workerOptions(
+            one,
+            {
+              ...(one.worker === EDGE ? edgeBindings : {}),
+              ...(one.worker === ORIGIN ? {} : { ADMIN_TOKEN: adminToken }),
+              ...one.bindings,
+            },
+            rateLimits,
+          ),
         ),
       ),
     }),
@@ -118,6 +142,7 @@ async function start(
 async function workerOptions(
   { worker: { name, config, folder }, port, serviceBindings = {} }: Started,
   bindings: Readonly<Record<string, string>>,
+  rateLimits: boolean,
 ): Promise<V4WorkerOptions> {
   const { workerOptions: declared } = unstable_getMiniflareWorkerOptions(config);
   return {
@@ -126,9 +151,10 @@ async function workerOptions(
     bindings: { ...(declared.bindings as object), ...bindings },
     // Those that are declared name Workers as they are deployed.
     serviceBindings: { ...serviceBindings },
+    ...(!rateLimits && { ratelimits: {} }),
     modulesRoot: folder,
     modules: await bundledModules(folder),
-    unsafeDirectSockets: [{ host: HOST, port }],
+    ...(port !== undefined && { unsafeDirectSockets: [{ host: HOST, port }] }),
   };
 }
 

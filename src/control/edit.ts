@@ -5,13 +5,14 @@ import {
   planChange,
   readCatalogSource,
 } from "../catalog/changes.ts";
-import { diffCatalogs, type Difference } from "../catalog/diff.ts";
+import type { Difference } from "../catalog/diff.ts";
 import { canonicalJson } from "../catalog/same-json.ts";
 import { NearsideError } from "../errors.ts";
 import { modelsIn } from "./audit.ts";
 import { fileMissingChanges } from "./reconcile.ts";
 import type { ControlContext } from "./context.ts";
 import { checkPrecondition, etagOf } from "./precondition.ts";
+import { differencesOf } from "./differences.ts";
 import type { ChangingCall } from "./route.ts";
 import type { Shares } from "./traffic.ts";
 
@@ -67,7 +68,7 @@ export async function applyEdit(
 ): Promise<Response> {
   const change = await changeOnce(context, call, edit);
   const { before, after } = change;
-  const changes = diffCatalogs(before, after);
+  const changes = differencesOf(before, after);
   if (!call.dryRun && before !== after) await tell(context, call, edit, change);
   const answer: EditAnswer = {
     catalog: after.number,
@@ -121,7 +122,7 @@ async function tell(
   { before, after }: CatalogChange,
 ): Promise<void> {
   const show = (source: CatalogSource): unknown => (edit.show ?? edit.read)(source) ?? null;
-  const models = modelsIn(diffCatalogs(before, after));
+  const models = modelsIn(differencesOf(before, after));
   try {
     // What was made past the control plane comes before it.
     await fileMissingChanges({ store, audit }, before.number);

@@ -40,7 +40,7 @@ export function openApiDocument(routes: readonly Route[]): object {
       title: "Nearside: control plane",
       version: "1",
       description:
-        "Models, labels, flags, origin pools, rollouts and catalogs. Every change says what it changes " +
+        "Models, labels, flags, origin pools, rollouts, catalogs, prices, accounts, keys and what they pay. Every change says what it changes " +
         "(If-Match, or If-None-Match: *), can be tried with ?dry-run=true, and is in the audit log.",
     },
     security: [{ adminToken: [] }, { access: [] }],
@@ -85,7 +85,9 @@ function parametersOf(route: Route): object[] {
     required: true,
     schema: { type: "string" },
   }));
-  if (route.changes) return [...inPath, ...CHANGE_PARAMETERS];
+  if (route.changes) {
+    return [...inPath, ...CHANGE_PARAMETERS, ...(route.takesForce ? [FORCE_PARAMETER] : [])];
+  }
   const { properties = {} } = route.query ? jsonSchemaOf(route.query) : {};
   const inQuery = Object.entries(properties).map(([name, schema]) => ({
     name,
@@ -149,6 +151,13 @@ const CHANGE_PARAMETERS = [
     schema: { type: "string", maxLength: 64 },
   },
 ];
+
+const FORCE_PARAMETER = {
+  name: "force",
+  in: "query",
+  description: "`true`: an amount that looks like a slip is meant.",
+  schema: { enum: ["true", "false"] },
+};
 
 const PROBLEM = {
   type: "object",

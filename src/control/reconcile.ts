@@ -1,11 +1,12 @@
 import * as v from "valibot";
 
 import { changeCatalog, readCatalogSource } from "../catalog/changes.ts";
-import { diffCatalogs } from "../catalog/diff.ts";
 import { findCatalog } from "../catalog/history.ts";
 import { CATALOG_KV_KEY } from "../catalog/reader.ts";
 import { modelsIn } from "./audit.ts";
+import { repairAccounts } from "./accounts/repair.ts";
 import type { ControlContext } from "./context.ts";
+import { differencesOf } from "./differences.ts";
 
 /** Older changes than these were filed long ago, or never will be: their catalogs may be gone. */
 const MOST_FILED = 200;
@@ -14,12 +15,13 @@ const Numbered = v.object({ number: v.number() });
 
 /**
  * Puts in order what a crash or an outage left half done: the edge reads the newest catalog, and every change
- * of it is in the audit log, those of publication too.
+ * of it is in the audit log, those of publication too; and the keys and accounts that are.
  */
 export async function reconcile(context: ControlContext): Promise<void> {
   const { source } = await readCatalogSource(context.store.bucket);
   await showEdge(source.number, context);
   await fileMissingChanges(context, source.number);
+  await repairAccounts(context);
 }
 
 async function showEdge(newest: number, { store, now }: ControlContext): Promise<void> {
@@ -55,7 +57,10 @@ export async function fileMissingChanges(
       findCatalog(bucket, number),
     ]);
     if (after === undefined) continue;
-    const changes = diffCatalogs(before ?? { ...after, models: {}, flags: undefined }, after);
+    const changes = differencesOf(
+      before ?? { ...after, models: {}, flags: undefined, prices: undefined },
+      after,
+    );
     await audit.append({
       id: `catalog:${number}`,
       at: after.at ?? new Date(0).toISOString(),

@@ -19,6 +19,8 @@ export interface ChangingCall<B = unknown, Q = unknown> extends Call<B, Q> {
   readonly precondition: Precondition;
   /** Only tell what would change. */
   readonly dryRun: boolean;
+  /** What looks like a slip is meant (`?force=true`, where the route takes it). */
+  readonly force: boolean;
 }
 
 interface Described {
@@ -50,6 +52,7 @@ export interface ChangeRoute<B = unknown> extends Described {
   readonly body?: v.GenericSchema<unknown, B>;
   /** 200 when absent. */
   readonly status?: 201;
+  readonly takesForce?: true;
   handle(context: ControlContext, call: ChangingCall<B>): Promise<Response>;
 }
 

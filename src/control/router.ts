@@ -14,7 +14,9 @@ const FORM = { openInference: false };
 
 /** A change that was misspelt into a real one would be a pity: a query has nothing in it that is not known. */
 const NO_QUERY = v.strictObject({});
-const CHANGE_QUERY = v.strictObject({ "dry-run": v.optional(v.picklist(["true", "false"])) });
+const SAID = v.optional(v.picklist(["true", "false"]));
+const CHANGE_QUERY = v.strictObject({ "dry-run": SAID });
+const FORCED_QUERY = v.strictObject({ "dry-run": SAID, force: SAID });
 
 export const router = Router<IRequest & Request, [ControlContext], Response>({
   catch: (error: unknown, _, context) => {
@@ -65,11 +67,17 @@ async function answer(
     const body = known.body && check(known.body, await readJson(request), "body");
     return known.handle(context, { request, params, query, body, actor });
   }
-  const query = check(CHANGE_QUERY, words, "query");
+  const query: v.InferOutput<typeof FORCED_QUERY> = check(
+    known.takesForce ? FORCED_QUERY : CHANGE_QUERY,
+    words,
+    "query",
+  );
   const precondition = preconditionOf(request);
   const body = known.body && check(known.body, await readJson(request), "body");
   const dryRun = query["dry-run"] === "true";
-  return known.handle(context, { request, params, query, body, actor, precondition, dryRun });
+  const force = query.force === "true";
+  const call = { request, params, query, body, actor, precondition, dryRun, force };
+  return known.handle(context, call);
 }
 
 /** @throws NearsideError `invalid_request` for a parameter that stands there twice: one of the two would be ignored */

@@ -2,57 +2,108 @@ import * as v from "valibot";
 
 import { UsageEvent } from "../billing/usage-event.ts";
 import type { Log } from "../telemetry/log.ts";
+import { billUsage } from "./accounts/bill-usage.ts";
 import type { ControlContext } from "./context.ts";
+import { fileDead } from "./dead-usage.ts";
 
-const MAX_RETRY_SECONDS = 60;
+/** With the queue's 100 tries this goes on for 22 hours: an outage of the bucket or a ledger costs nothing. */
+const MAX_RETRY_SECONDS = 15 * 60;
 
-interface Counted {
-  readonly message: Message;
+/** What became of one message; `never`: another try would end the same way. */
+export type Counted =
+  | { readonly kind: "counted" }
+  | { readonly kind: "later" }
+  | { readonly kind: "never"; readonly reason: string };
+
+type Counting = Pick<ControlContext, "rolloutsOf" | "booksOf" | "store" | "log">;
+
+interface Taken {
+  readonly index: number;
   readonly event: UsageEvent;
 }
 
 /**
- * Hands what the edge tells of requests to the models' Durable Objects. What can't be counted now comes
- * again; what is no event can't get better, and ends among the dead letters with a word in the log.
+ * Counts what the edge tells of requests. What can't be counted now comes again; what is no event, or can't be
+ * billed as it is, can't get better: it is filed among the dead at once, with a word in the log.
  */
 export async function consumeUsage(
   batch: Pick<MessageBatch, "messages">,
-  { rolloutsOf, log }: Pick<ControlContext, "rolloutsOf" | "log">,
+  context: Counting & Pick<ControlContext, "deadUsage" | "now">,
 ): Promise<void> {
-  const valid = batch.messages.flatMap((message) => {
-    const event = eventOf(message, log);
-    return event === undefined ? [] : [{ message, event }];
-  });
-  const byModel = Map.groupBy(valid, ({ event }) => event.model);
+  const { messages } = batch;
+  const counted = await countUsage(messages, context);
   await Promise.all(
-    [...byModel].map(async ([model, group]) => {
+    messages.map(async (message, index) => {
+      const verdict = counted[index];
+      if (verdict?.kind === "counted") return message.ack();
+      if (verdict?.kind !== "never") return retry(message);
       try {
-        await rolloutsOf(model).record(group.map(({ event }) => event));
-        for (const { message } of group) message.ack();
+        await fileDead(context, message, verdict.reason);
+        message.ack();
       } catch (error) {
-        log.error("usage_not_counted", error, { model, events: group.length });
-        retry(group);
+        context.log.error("dead_usage_not_filed", error, { message: message.id });
+        retry(message);
       }
     }),
   );
 }
 
-function eventOf(message: Message, log: Log): UsageEvent | undefined {
-  const parsed = v.safeParse(UsageEvent, message.body);
+/**
+ * Hands events to the ledgers of those who pay, then to the models' Durable Objects. Both know what they have
+ * counted, so it does no harm to count again.
+ *
+ * @returns what became of each, in their order
+ */
+export async function countUsage(
+  messages: readonly Pick<Message, "id" | "body">[],
+  context: Counting,
+): Promise<readonly Counted[]> {
+  const { rolloutsOf, log } = context;
+  const counted: Counted[] = messages.map(() => ({ kind: "never", reason: "malformed" }));
+  const valid = messages.flatMap((message, index): Taken[] => {
+    const event = eventOf(message, log);
+    return event === undefined ? [] : [{ index, event }];
+  });
+  const unbilled = await billUsage(
+    valid.map(({ event }) => event),
+    context,
+  );
+  const byModel = Map.groupBy(valid, ({ event }) => event.model);
+  await Promise.all(
+    [...byModel].map(async ([model, group]) => {
+      let isCounted = true;
+      try {
+        await rolloutsOf(model).record(group.map(({ event }) => event));
+      } catch (error) {
+        log.error("usage_not_counted", error, { model, events: group.length });
+        isCounted = false;
+      }
+      for (const { index, event } of group) {
+        const reason = isCounted ? unbilled.get(event.id) : "later";
+        counted[index] = verdictOf(reason);
+      }
+    }),
+  );
+  return counted;
+}
+
+function verdictOf(reason: string | undefined): Counted {
+  if (reason === undefined) return { kind: "counted" };
+  return reason === "later" ? { kind: "later" } : { kind: "never", reason };
+}
+
+function eventOf({ id, body }: Pick<Message, "id" | "body">, log: Log): UsageEvent | undefined {
+  const parsed = v.safeParse(UsageEvent, body);
   if (parsed.success) return parsed.output;
   const [issue] = parsed.issues;
   log.warn("usage_malformed", {
-    message: message.id,
+    message: id,
     field: v.getDotPath(issue) ?? "",
     problem: issue.message,
   });
-  // Retried to its end it lies among the dead letters, where somebody can look at it.
-  message.retry({ delaySeconds: MAX_RETRY_SECONDS });
   return undefined;
 }
 
-function retry(group: readonly Counted[]): void {
-  for (const { message } of group) {
-    message.retry({ delaySeconds: Math.min(2 ** message.attempts, MAX_RETRY_SECONDS) });
-  }
+function retry(message: Message): void {
+  message.retry({ delaySeconds: Math.min(2 ** message.attempts, MAX_RETRY_SECONDS) });
 }

@@ -16,9 +16,21 @@ const MAX_STOPS = 4;
 const MAX_SEED = 0xffff_ffff;
 
 const Count = v.pipe(v.number(), v.safeInteger(), v.minValue(1));
-const nothing = (words: string) => v.optional(v.null(words), null);
+/** What is not offered here, and would silently be missing from the answer: only as good as not said. */
+const nothing = (...same: readonly unknown[]) =>
+  v.optional(v.custom((value) => value === null || same.includes(value), "is not offered here"));
+const empty = v.optional(
+  v.custom(
+    (value) =>
+      value === null || (typeof value === "object" && Object.keys(value ?? {}).length === 0),
+    "is not offered here",
+  ),
+);
+const plainText = v.nullish(
+  v.looseObject({ type: v.literal("text", "there is nothing but plain text") }),
+);
 
-/** What both routes take. What would change the answer's form, and is not offered, is refused. */
+/** What both routes take. What would change the answer's form or content, and is not offered, is refused. */
 const Common = {
   model: v.string(),
   stream: v.nullish(v.boolean(), false),
@@ -28,6 +40,10 @@ const Common = {
   seed: v.nullish(v.pipe(v.number(), v.safeInteger())),
   stop: v.nullish(v.union([v.string(), v.pipe(v.array(v.string()), v.maxLength(MAX_STOPS))]), []),
   n: v.nullish(v.literal(1, "one answer a request is what there is"), 1),
+  presence_penalty: nothing(0),
+  frequency_penalty: nothing(0),
+  logit_bias: empty,
+  response_format: plainText,
 };
 
 const ChatRequest = v.looseObject({
@@ -46,14 +62,29 @@ const ChatRequest = v.looseObject({
   ),
   max_tokens: v.nullish(Count),
   max_completion_tokens: v.nullish(Count),
-  tools: nothing("there are no tools"),
+  logprobs: nothing(false),
+  top_logprobs: nothing(0),
+  tools: empty,
+  tool_choice: nothing("none", "auto"),
+  functions: empty,
+  function_call: nothing("none", "auto"),
+  modalities: v.nullish(v.array(v.literal("text", "there is nothing but text"))),
+  audio: nothing(),
+  prediction: nothing(),
+  web_search_options: nothing(),
 });
 
 const CompletionRequest = v.looseObject({
   ...Common,
-  prompt: v.union([v.string(), v.tuple([v.string()], "must be one text")]),
+  prompt: v.union(
+    [v.string(), v.strictTuple([v.string()], "must be one text")],
+    "must be one text",
+  ),
   max_tokens: v.nullish(Count, DEFAULT_COMPLETION_TOKENS),
-  best_of: v.nullish(v.literal(1), 1),
+  best_of: v.nullish(v.literal(1, "one answer a request is what there is"), 1),
+  echo: nothing(false),
+  logprobs: nothing(),
+  suffix: nothing(""),
 });
 
 type Asked = Pick<

@@ -1,9 +1,13 @@
 import type { Attempt } from "./balancer.ts";
 import type { OriginContext } from "./context.ts";
-import { type Outgoing, requestFor } from "./endpoint-request.ts";
+import { MissingSecret, type Outgoing, requestFor } from "./endpoint-request.ts";
 import type { Outcome } from "./endpoint-window.ts";
+import { NO_SECRET } from "./failure.ts";
 import type { PoolState } from "./pools.ts";
 import { AttemptTimeout, type Sent, send } from "./send.ts";
+
+/** A text that nobody streams is written to its end before its first byte is sent. */
+const WHOLE_TEXT_MS = 60_000;
 
 /** One request on its way to one endpoint. */
 export interface RunningAttempt {
@@ -12,7 +16,7 @@ export interface RunningAttempt {
   readonly probe: boolean;
   /** Nobody waits for it any more. Does nothing once it is over. */
   cancel(outcome: "outrun" | "cancelled"): void;
-  /** How a stream that `sent` has handed over came to its end. */
+  /** How a stream that `sent` has handed over, or a rejection, is to be counted in the end. */
   end(outcome: Outcome): void;
   /** From its start to its answer. */
   milliseconds(): number;
@@ -31,18 +35,25 @@ export interface AttemptOptions {
 
 /** Chooses an endpoint and sends it the request. */
 export function startAttempt(options: AttemptOptions): RunningAttempt {
-  const { pool, outgoing, context, signal, tried } = options;
+  const { pool, context, signal, tried } = options;
   const started = context.now();
   const attempt = pool.balancer.choose(started, { tried });
   tried.add(attempt.endpoint.url);
   pool.counters.attempts++;
   const controller = new AbortController();
   let took: number | undefined;
-  const left = outgoing.incoming.deadline - started;
-  const stop = context.clock.after(Math.min(pool.config.timeoutMs, left), () =>
-    controller.abort(new AttemptTimeout("The endpoint did not answer in time.")),
-  );
-  const onLeave = (): void => cancel("cancelled");
+  const limit = limitOf(options, started);
+  /** What it is called when it is cut short, however long it would have taken. */
+  const cutShort = (): "outrun" | "cancelled" => {
+    const p95 = pool.balancer.hedgeAfterMs(context.now());
+    return p95 !== undefined && context.now() - started > p95 ? "outrun" : "cancelled";
+  };
+  const stop = context.clock.after(limit.milliseconds, () => {
+    // Whoever has little time must not be able to put an endpoint out with it.
+    if (!limit.isOwn) pool.end(attempt, cutShort());
+    controller.abort(new AttemptTimeout("The endpoint did not answer in time."));
+  });
+  const onLeave = (): void => cancel(cutShort());
   const over = (): void => {
     stop();
     signal.removeEventListener("abort", onLeave);
@@ -71,24 +82,46 @@ export function startAttempt(options: AttemptOptions): RunningAttempt {
   };
 }
 
+/** How long an attempt may take, and whether that is the pool's own limit: only then it has failed. */
+function limitOf(
+  { pool, outgoing, tried }: AttemptOptions,
+  now: number,
+): { readonly milliseconds: number; readonly isOwn: boolean } {
+  const { deadline, idempotent, operation, wantsEvents } = outgoing.incoming;
+  const { timeoutMs } = pool.config;
+  const isWholeText = operation === "text" && !wantsEvents;
+  const own = isWholeText ? Math.max(timeoutMs, WHOLE_TEXT_MS) : timeoutMs;
+  const left = deadline - now;
+  // Of the first, so that there is time for a second.
+  const isFirst = tried.size === 1 && pool.endpoints > 1;
+  const mayRepeat = isFirst && idempotent && outgoing.body.kind !== "stream";
+  const given = mayRepeat ? left / 2 : left;
+  return { milliseconds: Math.min(own, given), isOwn: own <= given };
+}
+
 async function run(
   attempt: Attempt,
   { pool, outgoing, context }: AttemptOptions,
   signal: AbortSignal,
 ): Promise<Sent> {
   try {
-    const request = await requestFor(attempt.endpoint, outgoing, context.isolate.sign);
-    return await send(request, signal, context);
+    const request = await requestFor(attempt.endpoint, outgoing, context.isolate);
+    return await send(request, outgoing.incoming.operation, signal, context);
   } catch (error) {
+    if (error instanceof MissingSecret) return { kind: "failed", failure: NO_SECRET };
     pool.end(attempt, "cancelled");
     throw error;
   }
 }
 
 function settle(attempt: Attempt, pool: PoolState, result: Sent, now: number): void {
-  if (result.kind === "failed") pool.end(attempt, "failure");
-  // A quick refusal of a bad request says nothing of how the endpoint computes.
-  else if (result.kind === "rejected") pool.end(attempt, "cancelled");
+  if (result.kind === "failed") {
+    const { retryAfterMs } = result.failure;
+    if (retryAfterMs !== undefined) attempt.rest(retryAfterMs, now);
+    pool.end(attempt, "failure");
+  }
+  // Whose fault that is, another endpoint will tell.
+  else if (result.kind === "rejected") return;
   else if (result.answer.body.kind === "whole") pool.end(attempt, "success");
   else attempt.answered(now);
 }

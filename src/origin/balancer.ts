@@ -24,6 +24,8 @@ export interface Attempt {
   readonly probe: boolean;
   /** The answer has begun. What a stream takes from here on is not the endpoint's latency. */
   answered(now: number): void;
+  /** The endpoint has asked to be left alone for so long. */
+  rest(milliseconds: number, now: number): void;
   /** Only the first call counts. */
   end(outcome: Outcome, now: number): void;
 }
@@ -160,6 +162,7 @@ export class Balancer {
       endpoint,
       probe: pass.probe,
       answered,
+      rest: (milliseconds, at) => this.#breaker.rest(endpoint.url, milliseconds, at),
       end: (outcome, at) => {
         if (ended) return;
         if (outcome === "success") answered(at);

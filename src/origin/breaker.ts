@@ -25,8 +25,11 @@ const RETURN_SHARE = 0.1;
 /** Good for so long after its return, an endpoint's next ejection is a short one again. */
 const FORGIVEN_MS = 60_000;
 
-/** `unhealthy` by the cron's word, all else by what this isolate saw. */
-export type Standing = "closed" | "returning" | "half_open" | "ejected" | "unhealthy";
+/** An endpoint that asks for more rest than this is asked again all the same. */
+export const LONGEST_REST_MS = 60_000;
+
+/** `unhealthy` by the cron's word, `resting` by its own (`Retry-After`), all else by what this isolate saw. */
+export type Standing = "closed" | "returning" | "resting" | "half_open" | "ejected" | "unhealthy";
 
 /** What `begin` gives and `end` takes back. */
 export interface Pass {
@@ -43,6 +46,8 @@ interface State {
   until: number | undefined;
   returnedAt: number | undefined;
   probeAt: number | undefined;
+  /** Until when it has asked to be left alone. */
+  restsUntil: number;
   comparedAt: number;
   window: EndpointWindow;
 }
@@ -72,8 +77,10 @@ export class Breaker {
   standing(url: string, now: number): Standing {
     const health = this.#health[url];
     if (health?.healthy === false && now - health.at < HEALTH_MAX_AGE_MS) return "unhealthy";
-    const { until, returnedAt } = this.#state(url);
-    if (until !== undefined) return now < until ? "ejected" : "half_open";
+    const { until, returnedAt, restsUntil } = this.#state(url);
+    if (until !== undefined && now < until) return "ejected";
+    if (now < restsUntil) return "resting";
+    if (until !== undefined) return "half_open";
     return returnedAt !== undefined && now - returnedAt < RETURN_MS ? "returning" : "closed";
   }
 
@@ -97,6 +104,14 @@ export class Breaker {
     const probe = this.wantsProbe(url, now);
     if (probe) state.probeAt = now;
     return { epoch: state.epoch, probe };
+  }
+
+  /** The endpoint has asked for a rest: until it is over, others are asked. */
+  rest(url: string, milliseconds: number, now: number): void {
+    const state = this.#states.get(url);
+    if (state === undefined) return;
+    const until = now + Math.min(milliseconds, LONGEST_REST_MS);
+    state.restsUntil = Math.max(state.restsUntil, until);
   }
 
   /** @param milliseconds how long the attempt took */
@@ -177,6 +192,7 @@ function newState(): State {
     until: undefined,
     returnedAt: undefined,
     probeAt: undefined,
+    restsUntil: 0,
     comparedAt: 0,
     window: new EndpointWindow(),
   };

@@ -49,17 +49,17 @@ export async function readPrefix(source: ByteSource, limit: number): Promise<Pre
   let length = 0;
   while (length <= limit) {
     const piece = await source.read();
-    if (piece === undefined) return { bytes: joined(pieces, length), ended: true };
+    if (piece === undefined) return { bytes: joined(pieces), ended: true };
     pieces.push(piece);
     length += piece.length;
   }
-  return { bytes: joined(pieces, length), ended: false };
+  return { bytes: joined(pieces), ended: false };
 }
 
-function joined(pieces: readonly Uint8Array[], length: number): Uint8Array {
+export function joined(pieces: readonly Uint8Array[]): Uint8Array {
   const [only] = pieces;
   if (only !== undefined && pieces.length === 1) return only;
-  const all = new Uint8Array(length);
+  const all = new Uint8Array(pieces.reduce((sum, { length }) => sum + length, 0));
   let at = 0;
   for (const piece of pieces) {
     all.set(piece, at);

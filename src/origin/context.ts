@@ -12,6 +12,8 @@ export interface OriginIsolate {
   readonly pools: Pools;
   /** Absent when there is no key: pools that want signatures are then refused. */
   readonly sign: RequestSigner | undefined;
+  /** A secret of the Worker's that a pool names: `ORIGIN_SECRET_…`. */
+  secretOf(name: string): string | undefined;
 }
 
 /** What one request carries. Nothing of it outlives the request. */

@@ -1,12 +1,30 @@
 import { NearsideError } from "../errors.ts";
 import { readJson } from "./check-answer.ts";
-import type { OriginContext } from "./context.ts";
+import type { OriginIsolate } from "./context.ts";
 import type { Incoming } from "./incoming.ts";
 import type { OriginPool, PoolEndpoint } from "./pool.ts";
 import { type OutgoingBody, heldBody } from "./request-body.ts";
 
 /** Of what the edge sent, only this goes on. */
 const PASSED_ON = ["content-type", "accept", "inference-header-content-length"] as const;
+
+/**
+ * Says to an edge that it has been here: a pool whose endpoint is an edge of Nearside's must not send its requests
+ * round for ever. The edge answers such a request itself, or not at all.
+ */
+export const HOP_HEADER = "nearside-hop";
+
+/** The pool names a secret that the Worker does not have. */
+export class MissingSecret extends Error {
+  override readonly name = "MissingSecret";
+
+  constructor(secretRef: string) {
+    super(
+      `There is no secret ${secretRef}: put it with ` +
+        `\`npx wrangler secret put ${secretRef} --config workers/origin/wrangler.toml\`.`,
+    );
+  }
+}
 
 /** A request as every endpoint gets it, but for what its own entry in the pool says. */
 export interface Outgoing {
@@ -15,6 +33,11 @@ export interface Outgoing {
   readonly body: OutgoingBody;
   readonly pool: OriginPool;
 }
+
+/** As much of it as one request needs: a health check has no more. */
+type Sendable = Omit<Outgoing, "incoming"> & {
+  readonly incoming: Pick<Incoming, "path" | "method">;
+};
 
 export function outgoingOf(
   incoming: Incoming,
@@ -40,12 +63,13 @@ export function outgoingOf(
  * The request for one endpoint, signed where the pool wants it.
  *
  * @throws NearsideError `body_too_large` when a body that is not held would have to be changed
+ * @throws MissingSecret
  * @throws Error when the pool wants signatures and there is no key
  */
 export async function requestFor(
   endpoint: PoolEndpoint,
-  { incoming, headers: common, body: given, pool }: Outgoing,
-  sign: OriginContext["isolate"]["sign"],
+  { incoming, headers: common, body: given, pool }: Sendable,
+  { sign, secretOf }: Pick<OriginIsolate, "sign" | "secretOf">,
 ): Promise<Request> {
   const url = urlOf(endpoint, incoming.path, pool.protocol);
   const body = withModel(given, endpoint, pool.protocol);
@@ -53,6 +77,13 @@ export async function requestFor(
     ...Object.entries(endpoint.headers ?? {}).map(([name, value]) => [name, value]),
     ...common.map(([name, value]) => [name, value]),
   ] as [string, string][]);
+  headers.set(HOP_HEADER, "1");
+  const { secretRef } = endpoint;
+  if (secretRef !== undefined) {
+    const secret = secretOf(secretRef);
+    if (secret === undefined) throw new MissingSecret(secretRef);
+    headers.set("authorization", `Bearer ${secret}`);
+  }
   const { method } = incoming;
   if (pool.sign) {
     if (sign === undefined) {

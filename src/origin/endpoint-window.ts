@@ -1,6 +1,6 @@
 /**
- * How an attempt ended. `outrun`: a hedge answered first, so it lasted at least that long; `cancelled`: the caller
- * left, which says nothing of the endpoint.
+ * How an attempt ended. `outrun`: nobody waited any longer, by when 95 of 100 answers are there, so it lasted at
+ * least that long; `cancelled`: it was cut short by others, which says nothing of the endpoint.
  */
 export type Outcome = "success" | "failure" | "outrun" | "cancelled";
 

@@ -1,8 +1,9 @@
 import { NearsideError } from "../errors.ts";
-import { type AttemptOptions, type RunningAttempt, startAttempt } from "./attempt.ts";
+import type { AttemptOptions, RunningAttempt } from "./attempt.ts";
 import { pause } from "./clock.ts";
 import { type Failure, errorOf } from "./failure.ts";
-import type { Answer, Sent } from "./send.ts";
+import { runRound, spend } from "./round.ts";
+import type { Answer } from "./send.ts";
 
 /** With two of any four endpoints broken, the third is a good one; the fourth is for bad luck. */
 const MAX_ATTEMPTS = 4;
@@ -10,28 +11,14 @@ const MAX_ATTEMPTS = 4;
 const FIRST_BACK_OFF_MS = 10;
 /** An endpoint that asks for more time than this has no place in this request any more. */
 const LONGEST_RETRY_AFTER_MS = 2_000;
-/** Below this a hedge costs more than the wait that it saves, and clocks of whole milliseconds can't tell. */
-const LEAST_HEDGE_MS = 5;
-/** Well within the 30 s that a request may go on after its answer. */
-const LONGEST_HEARING_MS = 10_000;
-/**
- * A hedge saves time, a retry saves an answer: hedges leave of the budget what two endpoints cost until they are
- * ejected, five failures each, and as much for what is under way by then.
- */
-const HELD_FOR_RETRIES = 20;
+/** Requests at fault must not use up what broken endpoints will need. */
+const HELD_FROM_OPINIONS = 5;
 
 /** How a request was answered, and what that took. */
 export interface Exchanged {
   readonly answer: Answer;
   readonly attempt: RunningAttempt;
   readonly attempts: number;
-  readonly hedged: boolean;
-}
-
-/** One attempt, or two of which the second was a hedge: the first that is of use. */
-interface Round {
-  readonly sent: Sent;
-  readonly attempt: RunningAttempt;
   readonly hedged: boolean;
 }
 
@@ -45,89 +32,38 @@ export async function exchange(options: AttemptOptions): Promise<Exchanged> {
   const { pool, outgoing, context, signal } = options;
   let attempts = 0;
   let hedged = false;
-  for (;;) {
-    if (context.now() >= outgoing.incoming.deadline) throw tooLate();
-    const round = await runRound(options);
-    signal.throwIfAborted();
-    attempts += round.hedged ? 2 : 1;
-    hedged ||= round.hedged;
-    const { sent, attempt } = round;
-    if (sent.kind === "answer") return { answer: sent.answer, attempt, attempts, hedged };
-    if (sent.kind === "rejected") throw rejected(options, sent.status);
-    const waitMs = waitBeforeRetry(sent.failure, options, attempts);
-    if (waitMs === undefined || !spend(options)) throw failed(sent.failure, options, attempts);
-    pool.counters.retries++;
-    await pause(context.clock, waitMs, signal);
-  }
-}
-
-async function runRound(options: AttemptOptions): Promise<Round> {
-  const { pool, signal } = options;
-  const first = startAttempt(options);
-  const hedgeAfterMs = hedgeAfter(options);
-  const alone = async (): Promise<Round> => ({
-    sent: await first.sent,
-    attempt: first,
-    hedged: false,
-  });
-  if (hedgeAfterMs === undefined) return alone();
-  if (!(await isLate(first, hedgeAfterMs, options))) return alone();
-  if (signal.aborted || !maySpendOnHedge(options) || !spend(options)) return alone();
-  pool.counters.hedges++;
-  const second = startAttempt(options);
-  const early = await Promise.race([finished(first, second), finished(second, first)]);
-  if (early.sent.kind === "failed") {
-    // It had been good in time: the failure of one of two is no reason not to wait for the other.
-    return { sent: await early.other.sent, attempt: early.other, hedged: true };
-  }
-  if (early.attempt === second) pool.counters.hedgesWon++;
-  if (early.other !== first) second.cancel("cancelled");
-  else if (first.probe) options.context.waitUntil(hearOut(first, options));
-  else first.cancel("outrun");
-  return { sent: early.sent, attempt: early.attempt, hedged: true };
-}
-
-async function finished(attempt: RunningAttempt, other: RunningAttempt) {
-  return { sent: await attempt.sent, attempt, other };
-}
-
-/**
- * Nobody waits for a probe that a hedge has outrun, but its endpoint's return hangs on it: one that has just
- * been repaired is slow to begin with, and would be out for twice as long for that.
- */
-async function hearOut(
-  probe: RunningAttempt,
-  { context }: Pick<AttemptOptions, "context">,
-): Promise<void> {
-  const stop = context.clock.after(LONGEST_HEARING_MS, () => probe.cancel("outrun"));
-  const sent = await probe.sent.finally(stop);
-  if (sent.kind !== "answer") return;
-  probe.end("success");
-  probe.cancel("cancelled");
-}
-
-/** Only what may be computed twice, and of which there is a copy; not what an engine writes for seconds. */
-function hedgeAfter({ pool, outgoing, context, tried }: AttemptOptions): number | undefined {
-  const { idempotent, wantsEvents } = outgoing.incoming;
-  if (!pool.config.hedge || !idempotent || wantsEvents || outgoing.body.kind === "stream") {
-    return undefined;
-  }
-  if (tried.size >= pool.endpoints) return undefined;
-  const p95 = pool.balancer.hedgeAfterMs(context.now());
-  return p95 === undefined ? undefined : Math.max(LEAST_HEDGE_MS, p95);
-}
-
-async function isLate(
-  { sent }: RunningAttempt,
-  milliseconds: number,
-  { context }: AttemptOptions,
-): Promise<boolean> {
-  const { promise, resolve } = Promise.withResolvers<boolean>();
-  const stop = context.clock.after(milliseconds, () => resolve(true));
+  let rejection: { readonly attempt: RunningAttempt; readonly status: number } | undefined;
   try {
-    return await Promise.race([promise, sent.then(() => false)]);
+    for (;;) {
+      if (context.now() >= outgoing.incoming.deadline) throw tooLate();
+      const round = await runRound(options);
+      if (signal.aborted) round.attempt.cancel("cancelled");
+      signal.throwIfAborted();
+      attempts += round.hedged ? 2 : 1;
+      hedged ||= round.hedged;
+      const { sent, attempt } = round;
+      if (sent.kind === "answer") {
+        // One of two says that the request is at fault, and the other has answered it.
+        rejection?.attempt.end("failure");
+        return { answer: sent.answer, attempt, attempts, hedged };
+      }
+      if (sent.kind === "rejected") {
+        const isSecond = rejection !== undefined || round.hedged;
+        if (rejection === undefined) rejection = { attempt, status: sent.status };
+        else attempt.end("cancelled");
+        if (isSecond || !maySeekOpinion(options, sent.status, attempts)) {
+          throw rejected(options, rejection.status);
+        }
+      } else {
+        if (rejection !== undefined) throw rejected(options, rejection.status);
+        const waitMs = waitBeforeRetry(sent.failure, options, attempts);
+        if (waitMs === undefined || !spend(options)) throw failed(sent.failure, options, attempts);
+        await pause(context.clock, waitMs, signal);
+      }
+      pool.counters.retries++;
+    }
   } finally {
-    stop();
+    rejection?.attempt.end("cancelled");
   }
 }
 
@@ -150,16 +86,16 @@ export function waitBeforeRetry(
   return context.now() + waitMs < deadline ? waitMs : undefined;
 }
 
-function maySpendOnHedge({ pool, context }: AttemptOptions): boolean {
-  const allowed = pool.budget.retriesAllowed(context.now()) > HELD_FOR_RETRIES;
-  if (!allowed) pool.counters.denied++;
-  return allowed;
-}
-
-function spend({ pool, context }: AttemptOptions): boolean {
-  const allowed = pool.budget.trySpend(context.now());
-  if (!allowed) pool.counters.denied++;
-  return allowed;
+/**
+ * Whether another endpoint is asked if it, too, finds the request at fault. One that is too large for one may fit
+ * another, and was computed by none.
+ */
+function maySeekOpinion(options: AttemptOptions, status: number, attempts: number): boolean {
+  const { pool, outgoing, context, tried } = options;
+  if (outgoing.body.kind === "stream" || attempts >= MAX_ATTEMPTS) return false;
+  if (!outgoing.incoming.idempotent && status !== 413) return false;
+  if (tried.size >= pool.endpoints) return false;
+  return pool.budget.retriesAllowed(context.now()) > HELD_FROM_OPINIONS && spend(options);
 }
 
 function failed(failure: Failure, options: AttemptOptions, attempts: number): NearsideError {

@@ -14,7 +14,8 @@ export interface Failure {
     | "unauthorized"
     | "redirect"
     | "broken_body"
-    | "corrupt_body";
+    | "corrupt_body"
+    | "no_secret";
   readonly status?: number;
   /** The endpoint has certainly done nothing with the request: even one that must not run twice may go elsewhere. */
   readonly undone: boolean;
@@ -30,11 +31,16 @@ export interface Failure {
 const NEVER_SENT = new Set([521, 522, 523, 525, 526, 530]);
 const UNREACHABLE = new Set([502, 503, 520, ...NEVER_SENT]);
 const TOO_LATE = new Set([504, 524]);
+/**
+ * What an endpoint says that is not set up as the others are: no such path, method or host there, or a connection
+ * that was too slow or too early for it. Nothing was computed.
+ */
+const UNLIKE_THE_OTHERS = new Set([404, 405, 408, 421, 425]);
 
 /**
  * What a status says of the endpoint.
  *
- * @returns undefined for an answer, `"rejected"` when the request is at fault and any endpoint would say so
+ * @returns undefined for an answer, `"rejected"` when the request seems to be at fault
  */
 export function failureOfStatus(
   status: number,
@@ -52,12 +58,17 @@ export function failureOfStatus(
   const retryAfterMs = readRetryAfter(headers.get("retry-after"), now);
   if (status === 429 || (status === 503 && retryAfterMs !== undefined)) {
     const after = retryAfterMs === undefined ? {} : { retryAfterMs };
-    return { ...base, kind: "overloaded", reason: "status", undone: status === 429, ...after };
+    return { ...base, kind: "overloaded", reason: "status", undone: true, ...after };
+  }
+  if (UNLIKE_THE_OTHERS.has(status)) {
+    return { ...base, kind: "failed", reason: "status", undone: true, elsewhereOnly: true };
   }
   if (status < 500) return "rejected";
   if (TOO_LATE.has(status)) return { ...base, kind: "timeout", reason: "status" };
   if (UNREACHABLE.has(status)) {
-    return { ...base, kind: "unreachable", reason: "status", undone: NEVER_SENT.has(status) };
+    // RFC 9110 §15.6.4: a 503 is the word of who does not handle the request now. A 502 may have lost an answer.
+    const undone = status === 503 || NEVER_SENT.has(status);
+    return { ...base, kind: "unreachable", reason: "status", undone };
   }
   return { ...base, kind: "failed", reason: "status", elsewhereOnly: true };
 }
@@ -85,6 +96,14 @@ export const BROKEN_BODY: Failure = {
   elsewhereOnly: false,
 };
 export const CORRUPT_BODY: Failure = { ...BROKEN_BODY, reason: "corrupt_body" };
+
+/** The endpoint's credentials are not there: it was never asked. */
+export const NO_SECRET: Failure = {
+  kind: "failed",
+  reason: "no_secret",
+  undone: true,
+  elsewhereOnly: true,
+};
 
 /** `Retry-After` (RFC 9110 §10.2.3) in milliseconds from now. */
 export function readRetryAfter(text: string | null, now: number): number | undefined {

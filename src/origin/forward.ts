@@ -4,7 +4,7 @@ import type { OriginContext } from "./context.ts";
 import { outgoingOf } from "./endpoint-request.ts";
 import type { Outcome } from "./endpoint-window.ts";
 import { type Exchanged, exchange } from "./exchange.ts";
-import { type Incoming, readIncoming } from "./incoming.ts";
+import { type Incoming, protocolOf, readIncoming } from "./incoming.ts";
 import type { PoolState } from "./pools.ts";
 import { type RelayEnd, relay } from "./relay.ts";
 import { takeBody } from "./request-body.ts";
@@ -14,6 +14,7 @@ const OUTCOMES: { readonly [E in RelayEnd]: Outcome } = {
   broken: "failure",
   stalled: "failure",
   left: "cancelled",
+  unread: "cancelled",
 };
 
 /**
@@ -27,7 +28,10 @@ export async function forward(request: Request, context: OriginContext): Promise
   const incoming = readIncoming(request);
   const catalog = await isolate.catalog.get(context);
   const pool = isolate.pools.of(incoming.pool, catalog, isolate.health.get(context));
-  const leave = await admit(pool, incoming, context.now(), request.signal);
+  if (pool.config.protocol !== protocolOf(incoming.operation)) {
+    throw new NearsideError("route_not_found", "The origin pool speaks another protocol.");
+  }
+  const leave = await admit(pool, incoming, context, request.signal);
   // Until it is over: else a caller who leaves takes with it the one who would count that.
   const over = Promise.withResolvers<void>();
   context.waitUntil(over.promise);
@@ -51,7 +55,7 @@ export async function forward(request: Request, context: OriginContext): Promise
 async function admit(
   pool: PoolState,
   { priority, deadline }: Incoming,
-  now: number,
+  { now }: Pick<OriginContext, "now">,
   signal: AbortSignal,
 ): Promise<() => void> {
   pool.counters.requests++;
@@ -62,9 +66,11 @@ async function admit(
       "The origin pool has no server that may be asked.",
     );
   }
-  pool.budget.earn(now);
   try {
-    return await pool.admission.enter({ priority, deadline, signal });
+    const leave = await pool.admission.enter({ priority, deadline, signal });
+    // Who is refused earns nothing: a flood must not pay for a storm of retries.
+    pool.budget.earn(now());
+    return leave;
   } catch (error) {
     if (!(error instanceof AdmissionRefused)) throw error;
     pool.counters.refused++;
@@ -92,8 +98,7 @@ function respond(
   if (body.kind === "whole") {
     pool.counters.answered++;
     finish();
-    const isEmpty = body.bytes.length === 0;
-    return new Response(isEmpty ? null : body.bytes, { status, headers });
+    return new Response(body.bytes, { status, headers });
   }
   const { idleMs } = pool.config;
   const { readable, ended } = relay(body, { idleMs, clock: context.clock, signal });
@@ -101,7 +106,7 @@ function respond(
     const end = await ended;
     attempt.end(OUTCOMES[end]);
     if (end === "complete") pool.counters.answered++;
-    else if (end === "left") pool.counters.abandoned++;
+    else if (end === "left" || end === "unread") pool.counters.abandoned++;
     else {
       pool.counters.failed++;
       const { requestId } = context;

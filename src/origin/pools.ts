@@ -133,7 +133,7 @@ export class PoolState {
       ({ url }) => config.allowPrivate || !isPrivateAddress(url),
     );
     this.#endpoints = endpoints.length;
-    this.balancer.configure(endpoints, { ...config.health, ...health });
+    this.balancer.configure(endpoints, health);
     const urls = new Set(endpoints.map(({ url }) => url));
     for (const url of this.#standings.keys()) if (!urls.has(url)) this.#standings.delete(url);
   }

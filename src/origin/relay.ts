@@ -4,7 +4,12 @@ import type { Answer } from "./send.ts";
 type StreamedBody = Extract<Answer["body"], { kind: "stream" }>;
 
 /** How a stream came to its end. */
-export type RelayEnd = "complete" | "broken" | "stalled" | "left";
+export type RelayEnd = "complete" | "broken" | "stalled" | "left" | "unread";
+
+/** A reader that takes nothing for so long has gone without a word, or holds a place that others need. */
+export const UNREAD_MS = 60_000;
+/** The same is true of one that takes a little now and then; no text is written for so long. */
+export const MAX_STREAM_MS = 1_800_000;
 
 interface RelayOptions {
   /** So long may the endpoint say nothing. */
@@ -50,6 +55,7 @@ async function pump(
   // The caller has closed what it reads from.
   writer.closed.catch(onLeave);
   const idle = idleTimer(clock, idleMs);
+  const stop = clock.after(MAX_STREAM_MS, () => idle.ring("unread"));
   let last = first;
   const flow = async (): Promise<RelayEnd> => {
     for (let piece: Uint8Array | undefined = first; piece !== undefined;) {
@@ -69,8 +75,9 @@ async function pump(
     }
     return "complete";
   };
-  const end = await Promise.race([flow(), left.promise, idle.stalled]);
+  const end = await Promise.race([flow(), left.promise, idle.rung]);
   idle.stop();
+  stop();
   signal.removeEventListener("abort", onLeave);
   if (end !== "complete") void rest.cancel(new Error(end)).catch(() => {});
   await finish(writer, end, events, last);
@@ -85,7 +92,8 @@ async function finish(
 ): Promise<void> {
   try {
     if (end === "complete") return await writer.close();
-    if (end === "left" || !events) return await writer.abort(new Error(`The answer is ${end}.`));
+    if (end === "left" || end === "unread" || !events)
+      return await writer.abort(new Error(`The answer is ${end}.`));
     // What was begun of an event must not swallow the error.
     const gap = endsEvent(last) ? "" : "\n\n";
     await writer.write(new TextEncoder().encode(`${gap}${ERROR_EVENTS[end]}`));
@@ -96,25 +104,32 @@ async function finish(
 }
 
 /**
- * Rings when there was nothing for so long. Waiting for a slow reader does not count. One timer for many pieces:
- * to set one for each would cost more than the piece.
+ * Rings when there was nothing for so long: waiting for a slow reader is not the endpoint's silence, and has a limit
+ * of its own. One timer for many pieces: to set one for each would cost more than the piece.
  */
 function idleTimer(clock: Clock, idleMs: number) {
-  const { promise, resolve } = Promise.withResolvers<"stalled">();
-  let since: number | undefined;
+  const { promise, resolve } = Promise.withResolvers<"stalled" | "unread">();
+  let since = clock.now();
+  let held = false;
   let stop: (() => void) | undefined;
   const watch = (milliseconds: number): void => {
     stop = clock.after(milliseconds, () => {
-      const quietMs = since === undefined ? 0 : clock.now() - since;
-      if (quietMs >= idleMs) resolve("stalled");
-      else watch(idleMs - quietMs);
+      const quietMs = clock.now() - since;
+      const leftMs = (held ? UNREAD_MS : idleMs) - quietMs;
+      if (leftMs <= 0) resolve(held ? "unread" : "stalled");
+      else watch(Math.min(leftMs, idleMs));
     });
+  };
+  const mark = (isHeld: boolean): void => {
+    held = isHeld;
+    since = clock.now();
   };
   watch(idleMs);
   return {
-    stalled: promise,
-    hold: () => (since = undefined),
-    start: () => (since = clock.now()),
+    rung: promise,
+    ring: resolve,
+    hold: () => mark(true),
+    start: () => mark(false),
     stop: () => stop?.(),
   };
 }

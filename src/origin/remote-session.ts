@@ -8,6 +8,7 @@ import {
 } from "../protocol/open-inference/binary.ts";
 import type { Tensor } from "../runtime/tensor.ts";
 import { callOrigin, type OriginCaller } from "./call-origin.ts";
+import { answerLimit, misfitOf } from "./tensor-answer.ts";
 
 /** Where a model's tensors go, by the Open Inference Protocol. */
 export function inferPath({ route }: OriginCaller, { name, version }: Manifest): string {
@@ -50,33 +51,19 @@ export class RemoteSession {
         accept: `${BINARY_MEDIA_TYPE}, application/json`,
         [HEADER_LENGTH]: String(headerLength),
       },
+      idempotent: true,
     });
     this.#onAnswer(response.headers);
-    const length = response.headers.get(HEADER_LENGTH);
-    const tensors = decodeBinaryResponse(
-      await bytesOf(response),
-      length === null ? undefined : Number(length),
+    const shapes = Object.fromEntries(
+      Object.entries(feeds).map(([name, { shape }]) => [name, shape]),
     );
-    for (const { name, datatype, shape } of outputs) {
-      const tensor = tensors[name];
-      const fits =
-        tensor?.datatype === datatype &&
-        tensor.shape.length === shape.length &&
-        shape.every((size, axis) => size === -1 || size === tensor.shape[axis]);
-      if (!fits) throw unusable(`${name}: ${tensor?.datatype} [${tensor?.shape}]`);
-    }
-    return tensors;
+    const bytes = await response.bytes(answerLimit(this.#manifest, shapes));
+    const length = response.headers.get(HEADER_LENGTH);
+    const tensors = decodeBinaryResponse(bytes, length === null ? undefined : Number(length));
+    const misfit = misfitOf(this.#manifest, feeds, tensors);
+    if (misfit === undefined) return tensors;
+    throw new NearsideError("origin_failed", "The origin's answer can't be used.", {
+      cause: misfit,
+    });
   }
-}
-
-async function bytesOf(response: Response): Promise<Uint8Array<ArrayBuffer>> {
-  try {
-    return new Uint8Array(await response.arrayBuffer());
-  } catch (cause) {
-    throw unusable(cause);
-  }
-}
-
-function unusable(cause: unknown): NearsideError {
-  return new NearsideError("origin_failed", "The origin's answer can't be used.", { cause });
 }

@@ -1,5 +1,5 @@
-import { type ByteSource, byteSource, readPrefix } from "./byte-source.ts";
-import { isCorrupt } from "./check-answer.ts";
+import { type ByteSource, byteSource, joined, readPrefix } from "./byte-source.ts";
+import { isCorrupt, isEvents, judgeEvents, mayAnswer } from "./check-answer.ts";
 import type { OriginContext } from "./context.ts";
 import {
   BROKEN_BODY,
@@ -9,6 +9,7 @@ import {
   TIMEOUT_FAILURE,
   failureOfStatus,
 } from "./failure.ts";
+import type { Operation } from "./incoming.ts";
 
 /**
  * An answer up to this is read to its end before the caller hears of it, so that one that breaks off or makes no
@@ -19,8 +20,8 @@ export const MAX_BUFFERED_BYTES = 1024 * 1024;
 
 /** Of what an endpoint says, only this passes. */
 const PASSED_BACK = ["content-type", "inference-header-content-length", "retry-after"] as const;
-/** Each piece is for the reader now. */
-const EVENTS = /^(?:text\/event-stream|application\/x-ndjson)\b/i;
+/** The first event of a stream is complete by then, or is none. */
+const MAX_FIRST_EVENT_BYTES = 65_536;
 
 export interface Answer {
   readonly status: number;
@@ -50,10 +51,11 @@ export class AttemptTimeout extends Error {
 
 /**
  * Sends one request to one endpoint, and waits until its answer is known to be good: to its end if it is small,
- * to its first piece if it is a stream. Never throws: what goes wrong is told.
+ * to its first event or piece if it is a stream. Never throws: what goes wrong is told.
  */
 export async function send(
   request: Request,
+  operation: Operation,
   signal: AbortSignal,
   { fetch, now }: Pick<OriginContext, "fetch" | "now">,
 ): Promise<Sent> {
@@ -70,35 +72,60 @@ export async function send(
     return verdict === "rejected" ? { kind: "rejected", status: response.status } : failed(verdict);
   }
   try {
-    return await answerOf(response, request.method);
+    return await answerOf(response, operation);
   } catch {
     return failed(signal.reason instanceof AttemptTimeout ? TIMEOUT_FAILURE : BROKEN_BODY);
   }
 }
 
-async function answerOf(response: Response, method: string): Promise<Sent> {
+async function answerOf(response: Response, operation: Operation): Promise<Sent> {
   const { status } = response;
+  if (response.body === null || !mayAnswer(operation, status, response.headers)) {
+    await response.body?.cancel().catch(() => {});
+    return failed(CORRUPT_BODY);
+  }
   const headers = new Headers();
   for (const name of PASSED_BACK) {
     const value = response.headers.get(name);
     if (value !== null) headers.set(name, value);
   }
   const length = lengthOf(response.headers);
-  const events = EVENTS.test(headers.get("content-type") ?? "");
   const whole = (bytes: Uint8Array): Sent =>
-    method !== "GET" && method !== "HEAD" && isCorrupt(response.headers, bytes)
+    isCorrupt(operation, response.headers, bytes)
       ? failed(CORRUPT_BODY)
       : { kind: "answer", answer: { status, headers, body: { kind: "whole", bytes } } };
-  if (response.body === null) return whole(new Uint8Array());
+  const events = isEvents(headers);
   if (!events && length !== undefined && length <= MAX_BUFFERED_BYTES) {
     return whole(new Uint8Array(await response.arrayBuffer()));
   }
   const rest = byteSource(response.body);
+  const stream = (first: Uint8Array): Sent => {
+    const body = { kind: "stream", first, rest, length, events } as const;
+    return { kind: "answer", answer: { status, headers, body } };
+  };
+  if (events) {
+    const first = await firstEvent(rest);
+    return first === undefined ? failed(CORRUPT_BODY) : stream(first);
+  }
   const isLong = length !== undefined && length > MAX_BUFFERED_BYTES;
-  const { bytes, ended } = await readPrefix(rest, events || isLong ? 0 : MAX_BUFFERED_BYTES);
-  if (ended) return whole(bytes);
-  const body = { kind: "stream", first: bytes, rest, length, events } as const;
-  return { kind: "answer", answer: { status, headers, body } };
+  const { bytes, ended } = await readPrefix(rest, isLong ? 0 : MAX_BUFFERED_BYTES);
+  return ended ? whole(bytes) : stream(bytes);
+}
+
+/** As long as the caller has heard nothing, an event that says no more than an error can be had elsewhere. */
+async function firstEvent(source: ByteSource): Promise<Uint8Array | undefined> {
+  let first: Uint8Array = new Uint8Array();
+  for (;;) {
+    const piece = await source.read();
+    if (piece !== undefined) first = joined([first, piece]);
+    // What a piece may have cut in two is not what is looked for.
+    const verdict = judgeEvents(new TextDecoder().decode(first), piece === undefined);
+    if (verdict === "good") return first;
+    if (verdict === "corrupt" || first.length > MAX_FIRST_EVENT_BYTES) {
+      await source.cancel().catch(() => {});
+      return undefined;
+    }
+  }
 }
 
 /** Undefined when the length is not that of what is read. */

@@ -1,13 +1,18 @@
 import type { Manifest } from "../catalog/manifest.ts";
 import type { Context } from "../context.ts";
-import { isInputRefusal, NearsideError } from "../errors.ts";
+import { isInputRefusal } from "../errors.ts";
 import type { Target } from "../routing/choose.ts";
 import { edgeState } from "../routing/edge-state.ts";
-import { isOverLimit, place, placeUnread } from "../routing/placement.ts";
+import { place } from "../routing/placement.ts";
 import type { Answered, Work } from "../routing/shadow.ts";
-import { edgeLimits, originLimits, type TaskLimits } from "../tasks/limits.ts";
+import type { TaskLimits } from "../tasks/limits.ts";
 import type { Units } from "../billing/meter.ts";
+import { identify, refuseUnpaid } from "./authenticate.ts";
+import { type Billed, bill } from "./bill.ts";
+import { Charge } from "./charge.ts";
 import { countFailure, type Decided, decide, stamp } from "./decide.ts";
+import { answerOnce, onceOnly } from "./idempotency.ts";
+import { bodyLimit, decodeWithin } from "./within-limits.ts";
 import { type Forwarded, type Origin, run } from "./run.ts";
 
 /** What a protocol adds to a request's way: how it reads the request, and how it writes the answer. */
@@ -35,43 +40,65 @@ export async function answer<Input, Output>(
   request: Request,
   exchange: Exchange<Input, Output>,
 ): Promise<Response> {
-  const { isolate, timing } = context;
-  const decided = await decide(context, target, request, "open-inference");
-  const { manifest, meter, wishes } = decided;
+  const { model } = target;
+  const principal = await identify(context, request, { scope: "predict", model });
+  const once = await onceOnly(context, request, principal);
+  const decided = await decide(context, target, request, {
+    protocol: "open-inference",
+    principal,
+    once,
+  });
+  refuseUnpaid(context, request, decided);
   let body: Uint8Array<ArrayBuffer> | undefined;
   try {
     const maxBytes = bodyLimit(decided, exchange);
-    const read = (body = await timing.measure("decode", () => exchange.read(manifest, maxBytes)));
-    const { input, overLimit } = timing.measureSync("decode", () =>
-      decodeWithin(decided, exchange, read),
+    const read = (body = await context.timing.measure("decode", () =>
+      exchange.read(decided.manifest, maxBytes),
+    ));
+    return await answerOnce(context, once, request, read, () =>
+      answerRead(context, decided, exchange, read),
     );
-    meter.inputReady();
-
-    const units = exchange.estimate(input);
-    const state = edgeState(isolate.host, manifest, { overLimit, units, now: context.now() });
-    const ran = await run(context, decided, exchange, {
-      input,
-      body: read,
-      overLimit,
-      placed: place(wishes, state),
-    });
-    stamp(ran.response, decided, ran.placed);
-
-    if (ran.ended === undefined) {
-      meter.end({ outcome: "ok", status: ran.response.status, units: ran.units });
-    } else {
-      context.waitUntil(ran.ended.then((end) => meter.end({ ...end, units: ran.units })));
-    }
-    if (ran.answer !== undefined) {
-      shadow(context, decided, exchange, { body: read, answer: ran.answer, units: ran.units });
-    }
-    return ran.response;
   } catch (error) {
     countFailure(decided, error);
     // Would the other version have refused it, too? A version that takes less than its predecessor is worse.
     if (body !== undefined && isInputRefusal(error)) {
       shadow(context, decided, exchange, { body, answer: { form: "refused" }, units: {} });
     }
+    throw error;
+  }
+}
+
+async function answerRead<Input, Output>(
+  context: Context,
+  decided: Decided,
+  exchange: Exchange<Input, Output>,
+  body: Uint8Array<ArrayBuffer>,
+): Promise<Response> {
+  const { isolate, timing } = context;
+  const { manifest, meter, wishes } = decided;
+  const { input, overLimit } = timing.measureSync("decode", () =>
+    decodeWithin(decided, exchange, body),
+  );
+  meter.inputReady();
+
+  const units = exchange.estimate(input);
+  const charge = await Charge.admit(context, decided, units);
+  try {
+    const state = edgeState(isolate.host, manifest, { overLimit, units, now: context.now() });
+    const placed = place(wishes, state);
+    const ran = await run(context, decided, exchange, { input, body, overLimit, placed });
+    stamp(ran.response, decided, ran.placed);
+
+    const { response, billing }: Billed = charge
+      ? await timing.measure("bill", () => bill(charge, ran, ran.placed.placement, body))
+      : { ...ran, billing: undefined };
+    meter.end({ outcome: "ok", status: response.status, units: ran.units, billing });
+    if (ran.answer !== undefined) {
+      shadow(context, decided, exchange, { body, answer: ran.answer, units: ran.units });
+    }
+    return response;
+  } catch (error) {
+    charge?.release();
     throw error;
   }
 }
@@ -86,39 +113,4 @@ function shadow<Input, Output>(
   if (choice.shadow === undefined) return;
   const { shadows } = context.isolate;
   shadows.offer(context, choice.shadow, { manifest, catalog: catalog.number, work, ...answered });
-}
-
-/** As much as wherever the request may run takes. */
-function bodyLimit<Input, Output>(
-  { manifest, origin, wishes }: Decided,
-  exchange: Exchange<Input, Output>,
-): number {
-  const edge = exchange.maxBodyBytes(manifest);
-  const placed = placeUnread(wishes);
-  if (origin === undefined || placed?.placement === "edge") return edge;
-  const { maxBodyBytes } = origin.route.limits;
-  return placed === undefined ? Math.max(edge, maxBodyBytes) : maxBodyBytes;
-}
-
-/** Decodes within the edge's limits, or the pool's if there is one and the input is too much for the edge. */
-function decodeWithin<Input, Output>(
-  { manifest, origin, wishes }: Decided,
-  exchange: Exchange<Input, Output>,
-  body: Uint8Array<ArrayBuffer>,
-): { readonly input: Input; readonly overLimit: boolean } {
-  const here = edgeLimits(manifest);
-  const placed = placeUnread(wishes);
-  if (origin === undefined || placed?.placement === "edge") {
-    return { input: exchange.decode(body, manifest, here), overLimit: false };
-  }
-  const isLong = body.length > exchange.maxBodyBytes(manifest);
-  if (!isLong) {
-    try {
-      return { input: exchange.decode(body, manifest, here), overLimit: false };
-    } catch (error) {
-      const isTooMuch = error instanceof NearsideError && isOverLimit(error.code);
-      if (!isTooMuch && placed === undefined) throw error;
-    }
-  }
-  return { input: exchange.decode(body, manifest, originLimits(origin.route)), overLimit: true };
 }

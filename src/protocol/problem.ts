@@ -1,3 +1,4 @@
+import { AUTH_FORMS } from "../accounts/auth-error.ts";
 import { type ErrorCode, type FieldProblem, NearsideError } from "../errors.ts";
 import { openAiError } from "./openai/error.ts";
 
@@ -29,6 +30,15 @@ export const WIRE_FORMS: { readonly [C in ErrorCode]: WireForm } = {
   version_off: { status: 503, title: "This version is switched off" },
   model_not_found: { status: 404, title: "No such model" },
   version_not_found: { status: 404, title: "No such version" },
+  ...AUTH_FORMS,
+  payment_required: { status: 402, title: "The account has no credit left" },
+  // Comes back by itself with the next day or month: clients treat it as they treat a quota.
+  limit_reached: { status: 429, title: "A spending limit is reached" },
+  ledger_unreachable: { status: 503, title: "The account's ledger can't be reached" },
+  billing_unavailable: { status: 503, title: "What costs something can't be billed" },
+  rate_limited: { status: 429, title: "Too many requests" },
+  idempotency_conflict: { status: 422, title: "The Idempotency-Key was used for another request" },
+  idempotency_running: { status: 409, title: "The first request with this key is running" },
   unauthorized: { status: 401, title: "Only the operator may do this" },
   precondition_required: { status: 428, title: "A change must say what it changes" },
   precondition_failed: { status: 412, title: "It has changed meanwhile" },
@@ -52,6 +62,7 @@ export const WIRE_FORMS: { readonly [C in ErrorCode]: WireForm } = {
   out_of_memory: { status: 507, title: "The input needs more memory than there is" },
   isolate_over_budget: { status: 503, title: "This isolate is full" },
   catalog_unavailable: { status: 503, title: "The catalog can't be read" },
+  keys_unavailable: { status: 503, title: "Keys can't be looked up" },
   origin_unavailable: { status: 503, title: "No server of the origin pool can be reached" },
   origin_overloaded: { status: 503, title: "The origin pool is busy" },
   origin_timeout: { status: 504, title: "The origin pool did not answer in time" },
@@ -110,7 +121,18 @@ export function problemResponse(error: unknown, requestId: string, form: Problem
   if (known.retryAfterSeconds !== undefined) {
     headers.set("retry-after", String(known.retryAfterSeconds));
   }
+  if (known.code === "rate_limited") {
+    headers.set("ratelimit", `"burst";r=0;t=${known.retryAfterSeconds ?? 1}`);
+  }
+  const challenge = challengeOf(known.code);
+  if (challenge !== undefined) headers.set("www-authenticate", challenge);
   return new Response(JSON.stringify(bodyOf(problem, form)), { status, headers });
+}
+
+/** RFC 6750 §3: without a key there is no error to name. */
+function challengeOf(code: ErrorCode): string | undefined {
+  if (!(code in AUTH_FORMS) || WIRE_FORMS[code].status !== 401) return undefined;
+  return code === "key_missing" ? "Bearer" : 'Bearer error="invalid_token"';
 }
 
 function bodyOf(problem: Problem, { openInference, openAi = false }: ProblemForm): object {

@@ -3,10 +3,13 @@ import { type IRequest, Router } from "itty-router";
 import type { Context } from "../context.ts";
 import { NearsideError } from "../errors.ts";
 import type { Target } from "../routing/choose.ts";
+import { getReceiptKeys, getUsage } from "./account-routes.ts";
+import { identify } from "./authenticate.ts";
 import { allowAnyOrigin, optionsResponse } from "./cors.ts";
 import { postInfer } from "./open-inference/infer.ts";
 import * as openInference from "./open-inference/routes.ts";
-import { getModels, getOpenAiModel, postOpenAi } from "./openai/routes.ts";
+import { getModels, getOpenAiModel } from "./openai/models.ts";
+import { postOpenAi } from "./openai/routes.ts";
 import { postPredict } from "./predict.ts";
 import { type ProblemForm, WIRE_FORMS, problemResponse } from "./problem.ts";
 
@@ -45,17 +48,30 @@ post("/v1/predict/:model/versions/:version", (request, context) =>
 for (const path of ["v1/chat/completions", "v1/completions", "v1/embeddings"] as const) {
   post(`/${path}`, (request, context) => postOpenAi(context, path, request));
 }
-get("/v1/models", (_, context) => getModels(context));
-get("/v1/models/:model", (request, context) => getOpenAiModel(context, target(request).model));
+get("/v1/models", async (request, context) => {
+  const principal = await identify(context, request, { scope: "models" });
+  return getModels(context, principal?.models);
+});
+get("/v1/models/:model", async (request, context) => {
+  const { model } = target(request);
+  await identify(context, request, { scope: "models", model });
+  return getOpenAiModel(context, model);
+});
+get("/v1/usage", (request, context) => getUsage(context, request));
+get("/.well-known/jwks.json", (_, context) => getReceiptKeys(context));
 
 get("/v2", openInference.getServer);
 get("/v2/health/live", openInference.getLive);
 get("/v2/health/ready", (_, context) => openInference.getReady(context));
 for (const model of ["/v2/models/:model", "/v2/models/:model/versions/:version"]) {
-  get(model, (request, context) => openInference.getModel(context, target(request)));
-  get(`${model}/ready`, (request, context) =>
-    openInference.getModelReady(context, target(request)),
-  );
+  get(model, async (request, context) => {
+    await identify(context, request, { scope: "models", model: target(request).model });
+    return openInference.getModel(context, target(request));
+  });
+  get(`${model}/ready`, async (request, context) => {
+    await identify(context, request, { scope: "predict", model: target(request).model });
+    return openInference.getModelReady(context, target(request));
+  });
   post(`${model}/infer`, (request, context) => postInfer(context, target(request), request));
 }
 
@@ -84,6 +100,8 @@ async function respond(request: Request, context: Context): Promise<Response> {
   const { headers } = response;
   allowAnyOrigin(headers);
   headers.set("x-request-id", context.requestId);
+  const { policy } = context.isolate.rates;
+  if (policy !== undefined) headers.set("ratelimit-policy", policy);
   const timing = String(context.timing);
   if (timing !== "") headers.set("server-timing", timing);
   return request.method === "HEAD" ? new Response(null, response) : response;

@@ -7,7 +7,6 @@ import { afterEdgeFailure, afterOriginFailure, type Placed } from "../routing/pl
 import type { Start } from "../runtime/host.ts";
 import { originLimits, type TaskLimits } from "../tasks/limits.ts";
 import type { Decided } from "./decide.ts";
-import type { End } from "./pass-through.ts";
 import type { Exchange } from "./pipeline.ts";
 
 /** A model's pool, for one request. */
@@ -24,8 +23,6 @@ export interface Origin {
 export interface Forwarded {
   readonly response: Response;
   readonly units: Units;
-  /** How the answer's body ended, where it is passed on as it comes. */
-  readonly ended?: Promise<End>;
 }
 
 interface Ran extends Forwarded {
@@ -78,7 +75,7 @@ function placeAfter(
 
 async function atTheEdge<Input, Output>(
   context: Context,
-  { manifest, meter }: Decided,
+  { manifest, meter, whyNoOrigin }: Decided,
   exchange: Exchange<Input, Output>,
   { input }: Job<Input>,
 ): Promise<Omit<Ran, "placed">> {
@@ -86,7 +83,8 @@ async function atTheEdge<Input, Output>(
   if (manifest.edge === false) {
     throw new NearsideError(
       "no_edge_build",
-      `"${manifest.name}" runs in an origin pool only, by another route or not at all.`,
+      whyNoOrigin ??
+        `"${manifest.name}" runs in an origin pool only, by another route or not at all.`,
       { field: "model" },
     );
   }

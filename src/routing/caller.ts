@@ -1,4 +1,5 @@
 import { isAdmin } from "../accounts/admin-token.ts";
+import type { Principal } from "../accounts/principal.ts";
 import { NearsideError } from "../errors.ts";
 import type { Caller } from "./choose.ts";
 import { type Placement, PLACEMENTS } from "./placement.ts";
@@ -16,16 +17,23 @@ export interface CallerOptions {
   readonly model: string;
   /** The secret of whoever may override; nobody may when it is not set. */
   readonly adminToken: string | undefined;
+  /** Who asks, where they showed a key. */
+  readonly principal?: Principal | undefined;
 }
 
 /**
  * Reads what decides about a request's version besides its URL.
  *
- * @throws NearsideError `override_forbidden` when the override header comes without the admin token
+ * @throws NearsideError `override_forbidden` when the override header comes without the admin token, or a key
+ * that may override
  */
-export function callerOf(request: Request, { model, adminToken }: CallerOptions): Caller {
+export function callerOf(
+  request: Request,
+  { model, adminToken, principal }: CallerOptions,
+): Caller {
   const override = request.headers.get(OVERRIDE_HEADER) ?? undefined;
-  if (override !== undefined && !isAdmin(request, adminToken)) {
+  const mayOverride = principal?.scopes.includes("override") ?? isAdmin(request, adminToken);
+  if (override !== undefined && !mayOverride) {
     throw new NearsideError(
       "override_forbidden",
       "Only the operator may choose a version by header; name it in the URL: /versions/{v}.",
@@ -39,8 +47,9 @@ export function callerOf(request: Request, { model, adminToken }: CallerOptions)
     context: {
       // Where no user is named each request counts for itself, so that fractions hold all the same. Not by the
       // request's id: a gateway may send the same one with all of them.
-      targetingKey: user || crypto.randomUUID(),
+      targetingKey: user || (principal?.user ?? principal?.account.id ?? crypto.randomUUID()),
       model,
+      ...(principal && { account: principal.account.id, plan: principal.account.plan }),
       ...(typeof cf?.country === "string" && { country: cf.country }),
       ...(typeof cf?.continent === "string" && { continent: cf.continent }),
       ...(typeof cf?.colo === "string" && { colo: cf.colo }),

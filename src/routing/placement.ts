@@ -129,12 +129,21 @@ export function afterEdgeFailure(
   return placed.reason === "origin_failed" ? undefined : at("origin", reason);
 }
 
+/** Not what it says of the request, and nothing when its time is over or its caller gone. */
+const POOLS_FAULTS: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  "origin_unavailable",
+  "origin_overloaded",
+  "origin_timeout",
+  "origin_failed",
+]);
+
 const EDGE_WOULD_DO: ReadonlySet<PlacementReason> = new Set(["slow", "flag", "no_room"]);
 
 /** The same for a request that failed at the origin before any of its answer was there. */
 export function afterOriginFailure(placed: Placed, code: ErrorCode): Placed | undefined {
-  const isPools = code === "origin_unavailable" || code === "origin_overloaded";
-  return isPools && EDGE_WOULD_DO.has(placed.reason) ? at("edge", "origin_failed") : undefined;
+  return POOLS_FAULTS.has(code) && EDGE_WOULD_DO.has(placed.reason)
+    ? at("edge", "origin_failed")
+    : undefined;
 }
 
 function edgeReason(flag: Placement | undefined): PlacementReason {

@@ -220,7 +220,7 @@ describe("authorize", () => {
   });
 
   it("refuses the scope before it looks at the model", () => {
-    expect(() => authorize(principal, { scope: "admin", model: "ocr" })).toThrow(
+    expect(() => authorize(principal, { scope: "override", model: "ocr" })).toThrow(
       expect.objectContaining({ code: "key_scope", status: 403, field: "authorization" }),
     );
     expect(() => authorize(principal, { scope: "predict", model: "ocr" })).toThrow(

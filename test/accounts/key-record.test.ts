@@ -31,6 +31,11 @@ describe("a key's record", () => {
     expect(record.display).toBe(`${key.slice(0, 11)}…${key.slice(-2)}`);
   });
 
+  it("of an older time may have the scope admin, which allows nothing any more", () => {
+    const older = { ...record, scopes: ["predict", "admin"] };
+    expect(v.parse(KeyRecord, older).scopes).toEqual(["predict"]);
+  });
+
   it("survives JSON", () => {
     expect(v.parse(KeyRecord, JSON.parse(JSON.stringify(record)))).toEqual(record);
   });

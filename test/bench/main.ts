@@ -10,6 +10,7 @@ interface Entry {
 }
 
 const BENCHMARKS: Readonly<Record<string, Entry>> = {
+  admission: { load: async () => (await import("./admission.ts")).admission, samples: 9 },
   cold: { load: async () => (await import("./cold.ts")).cold, samples: 7 },
   memory: { load: async () => (await import("./memory.ts")).memory, samples: 1 },
   native: { load: async () => (await import("./native.ts")).native, samples: 9 },

@@ -24,6 +24,7 @@ const LOAD_MS = 3_000;
 /** Until the broken two are ejected: what that costs is told by `npm run prove -- origin`. */
 const SETTLE_MS = 3_000;
 
+const LARGE_PATH = "/v2/models/large/infer";
 const STREAM_BYTES = 100_000_000;
 const PIECE = Buffer.alloc(65_536, 7);
 const MEGABYTE = 1e6;
@@ -78,9 +79,9 @@ async function startInstant() {
   const server = createServer((request, response) => {
     request.resume();
     request.on("end", () => {
-      if (request.url === "/v2/large") {
+      if (request.url === LARGE_PATH) {
         response.writeHead(200, {
-          "content-type": "application/octet-stream",
+          "content-type": "application/json",
           "content-length": STREAM_BYTES,
         });
         let left = STREAM_BYTES;
@@ -203,7 +204,11 @@ async function measureStream(
     say(`100 MB, sample ${sample} of ${samples}`);
     const before = await residentBytes(pid);
     const began = performance.now();
-    const response = await fetch(`${url}/pools/instant/v2/large`);
+    const response = await fetch(`${url}/pools/instant${LARGE_PATH}`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: BODY,
+    });
     let received = 0;
     let most = before;
     let looked = began;

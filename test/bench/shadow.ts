@@ -90,6 +90,9 @@ async function startCounted() {
         {
           ...workerOptions,
           name: EDGE.name,
+          bindings: { ...(workerOptions.bindings as object), ANONYMOUS: "allowed" },
+          serviceBindings: {},
+          ratelimits: {},
           modulesRoot: EDGE.folder,
           modules: await bundledModules(EDGE.folder),
           unsafeDirectSockets: [{ host: HOST, port }],

@@ -22,6 +22,7 @@ function holderOf() {
   const asked: { request: LeaseRequest; answer(answer: LeaseAnswer): void; fail(): void }[] = [];
   const timers: (() => void)[] = [];
   const background: Promise<unknown>[] = [];
+  const warned: unknown[] = [];
   const ask: AskLedger = (_, request) =>
     new Promise((resolve, reject) => {
       asked.push({ request, answer: resolve, fail: () => reject(new Error("away")) });
@@ -34,6 +35,7 @@ function holderOf() {
   const context = {
     now: () => clock.now,
     waitUntil: (promise: Promise<unknown>) => void background.push(promise),
+    log: { warn: (event: string, fields: object = {}) => void warned.push({ event, ...fields }) },
   };
   const admit = (estimate = 100, by: Payer = payer) => holder.admit(by, estimate, context);
   const decided = async (admission: ReturnType<typeof admit>) =>
@@ -44,7 +46,7 @@ function holderOf() {
     asked.at(-1)?.answer(grant);
     return decided(admission);
   };
-  return { clock, asked, timers, background, holder, admit, decided, first };
+  return { clock, asked, timers, background, warned, holder, admit, decided, first };
 }
 
 describe("LeaseHolder", () => {
@@ -113,7 +115,7 @@ describe("LeaseHolder", () => {
     const third = admit();
     asked[3]?.answer(granted({ id: "l-3" }));
     await decided(third);
-    const returned = [{ id: "l-1", unspent: 940 }];
+    const returned = [{ id: "l-1", unspent: 940, isSettled: true }];
     expect(asked.map(({ request }) => request.returned)).toEqual([
       undefined,
       returned,
@@ -190,6 +192,30 @@ describe("a ledger that is out of reach", () => {
     asked[2]?.fail();
     expect(await decided(nextHour)).toMatchObject({ kind: "admitted" });
     expect(holder.stats).toMatchObject({ asked: 3, failed: 3, onGrace: 3 });
+  });
+
+  it("is told of once until it is reached again, and each admission on grace with the sum", async () => {
+    const { asked, admit, decided, clock, warned } = holderOf();
+    const fail = async () => {
+      const admission = admit(100, lenient);
+      asked.at(-1)?.fail();
+      await decided(admission);
+      clock.now += 1_000;
+    };
+    const unreachable = { event: "ledger_unreachable", account: "acc_a", cause: "Error: away" };
+    const onGrace = (usedNano: number) => ({
+      event: "grace_admission",
+      account: "acc_a",
+      usedNano,
+      graceNano: 250,
+    });
+    for (let time = 0; time < 3; time++) await fail();
+    expect(warned).toEqual([unreachable, onGrace(100), onGrace(200)]);
+    const reached = admit(100, lenient);
+    asked.at(-1)?.answer(granted({ credit: 100 }));
+    await decided(reached);
+    await fail();
+    expect(warned.slice(3)).toEqual([unreachable]);
   });
 
   it("does not keep a request waiting for more than its timer", async () => {

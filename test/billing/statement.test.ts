@@ -35,6 +35,9 @@ const statement: Statement = {
   refund: 0,
   adjustment: -7,
   closing: 22_400_000_088,
+  recordedUpTo: "2026-12-02T08:00:00.000Z",
+  provisionalUntil: "2027-01-05T00:00:00.000Z",
+  isProvisional: true,
   lines: [line],
   entries: [
     {
@@ -71,6 +74,25 @@ function parseCsv(text: string): string[][] {
 }
 
 const csvOf = (more: Partial<Statement> = {}) => parseCsv(statementCsv({ ...statement, ...more }));
+
+describe("a statement that may still change", () => {
+  const words =
+    "provisional: requests may still be recorded until 2027-01-05T00:00:00.000Z; recorded up to 2026-12-02T08:00:00.000Z";
+
+  it("says so, and when it was made, in every form", () => {
+    expect(statementCsv(statement)).toContain(`"22.400000088",${words}`.replaceAll('"', ""));
+    expect(statementPage(statement)).toContain(`<p>This statement is ${words}.</p>`);
+    expect(JSON.parse(statementJson(statement))).toMatchObject({
+      recordedUpTo: "2026-12-02T08:00:00.000Z",
+      isProvisional: true,
+    });
+  });
+
+  it("is final later", () => {
+    const final = { ...statement, isProvisional: false };
+    expect(statementPage(final)).toContain("This statement is final: recorded up to 2026-12-02");
+  });
+});
 
 describe("a statement as CSV", () => {
   it("has a row for each line and entry, which sum up to its closing balance", () => {

@@ -1,4 +1,4 @@
-import type { LedgerEvent } from "../../src/billing/ledger/event.ts";
+import type { ExportedEvent, LedgerEvent } from "../../src/billing/ledger/event.ts";
 import type { Terms } from "../../src/billing/ledger/terms.ts";
 import { type Price, amountOf } from "../../src/billing/price.ts";
 
@@ -56,6 +56,12 @@ export function ledgerEvent({
     },
   };
 }
+
+/** The same as others are told of it: nothing is taken off. */
+export const exportedEvent = (parts: Parameters<typeof ledgerEvent>[0] = {}): ExportedEvent => {
+  const event = ledgerEvent(parts);
+  return { ...event, net: event.billing.amount };
+};
 
 /** Looks prices up among these. */
 export const book = (...prices: readonly Price[]) => {

@@ -104,6 +104,8 @@ describe("a route to an origin", () => {
     ["models.iris.origin", { pool: "constructor" }],
     ["models.iris.origin", { pool: "gpu", limit: 1 }],
     ["models.iris.origin", { pool: "gpu", limits: { maxBatch: 0 } }],
+    ["models.iris.origin", { pool: "gpu", limits: { maxBatch: 65_537 } }],
+    ["models.iris.origin", { pool: "gpu", limits: { maxBodyBytes: 64 * 1024 * 1024 + 1 } }],
     ["models.iris.origin", { pool: "gpu", model: "" }],
     ["pools", { "big gpu": ROUTED.pools.gpu }],
     ["pools.gpu.endpoints", []],

@@ -2,10 +2,13 @@ import { readFile, stat } from "node:fs/promises";
 import { createServer, type Server } from "node:net";
 import path from "node:path";
 
+import * as v from "valibot";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { adminTokenFile, keptAdminToken } from "../../src/cli/admin-token.ts";
 import { freePorts } from "../../src/cli/free-ports.ts";
+import { ReceiptKey } from "../../src/billing/receipt.ts";
+import { keptReceiptKey, receiptKeyFile } from "../../src/cli/receipt-key.ts";
 import { wipeState } from "../../src/cli/state-lock.ts";
 import { type TemporaryFolder, temporaryFolder } from "./support.ts";
 
@@ -54,15 +57,26 @@ describe("the ports of the local stack", () => {
   });
 });
 
-describe("the admin token", () => {
+describe.each([
+  ["the admin token", keptAdminToken, adminTokenFile],
+  ["the key of receipts", keptReceiptKey, receiptKeyFile],
+])("%s", (_, kept, fileOf) => {
   it("stays the same in a state folder, for its owner's eyes only, until the state is wiped", async () => {
-    const folder = path.join(temporary.folder, "state");
-    const token = await keptAdminToken(folder);
-    expect(token).toMatch(/^[0-9a-f]{64}$/);
-    expect(await keptAdminToken(folder)).toBe(token);
-    expect(await readFile(adminTokenFile(folder), "utf8")).toBe(`${token}\n`);
-    expect((await stat(adminTokenFile(folder))).mode & 0o777).toBe(0o600);
+    const folder = path.join(temporary.folder, fileOf("state"));
+    const secret = await kept(folder);
+    expect(await kept(folder)).toBe(secret);
+    expect(await readFile(fileOf(folder), "utf8")).toBe(`${secret}\n`);
+    expect((await stat(fileOf(folder))).mode & 0o777).toBe(0o600);
     await wipeState(folder);
-    expect(await keptAdminToken(folder)).not.toBe(token);
+    expect(await kept(folder)).not.toBe(secret);
+  });
+});
+
+describe("a secret of the local stack", () => {
+  it("is what its reader takes", async () => {
+    const folder = path.join(temporary.folder, "secrets");
+    expect(await keptAdminToken(folder)).toMatch(/^[0-9a-f]{64}$/);
+    const key = v.parse(ReceiptKey, JSON.parse(await keptReceiptKey(folder)));
+    expect(key.kid).toMatch(/^local-\d+$/);
   });
 });

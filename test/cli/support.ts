@@ -44,6 +44,7 @@ export async function say(store: PublishTarget, ...words: string[]) {
 
 const NOTHING_ELSE = {
   control: () => Promise.reject(new Error("this command asks no control plane")),
+  edge: () => Promise.reject(new Error("this command asks no edge")),
   input: () => Promise.resolve(""),
   wait: () => Promise.resolve(),
   isTerminal: false,

@@ -60,7 +60,7 @@ describe("the OpenAPI document", () => {
 
   it("tells that every change takes a precondition and can be tried", () => {
     const changing = ROUTES.filter(({ changes }) => changes);
-    expect(changing.length).toBe(16);
+    expect(changing.length).toBe(25);
     const withDryRun = operations.filter(({ operation }) =>
       operation.parameters.some(({ name }) => name === "dry-run"),
     );
@@ -69,6 +69,16 @@ describe("the OpenAPI document", () => {
       expect(operation.parameters.map(({ name }) => name)).toContain("If-Match");
       expect(operation.responses).toHaveProperty("428");
     }
+  });
+
+  it("offers force where an amount may look like a slip, and nowhere else", () => {
+    const forced = operations.filter(({ operation }) =>
+      operation.parameters.some(({ name }) => name === "force"),
+    );
+    expect(forced.map(({ path }) => path)).toEqual([
+      "/v1/prices",
+      "/v1/accounts/{account}/credits",
+    ]);
   });
 
   it("describes bodies by what checks them", () => {

@@ -233,6 +233,20 @@ describe("refusals", () => {
       "messages.0.content.0.type",
     ],
     ["tools", { tools: [{}] }, BadRequestError, "tools"],
+    ["a choice of tools", { tool_choice: "required" }, BadRequestError, "tool_choice"],
+    ["functions", { functions: [{ name: "f" }] }, BadRequestError, "functions"],
+    ["probabilities", { logprobs: true }, BadRequestError, "logprobs"],
+    ["their number", { top_logprobs: 2 }, BadRequestError, "top_logprobs"],
+    [
+      "another form",
+      { response_format: { type: "json_object" } },
+      BadRequestError,
+      "response_format.type",
+    ],
+    ["penalties", { presence_penalty: 1 }, BadRequestError, "presence_penalty"],
+    ["other penalties", { frequency_penalty: -1 }, BadRequestError, "frequency_penalty"],
+    ["a bias", { logit_bias: { "50256": -100 } }, BadRequestError, "logit_bias"],
+    ["sound", { modalities: ["text", "audio"] }, BadRequestError, "modalities.1"],
   ])("of %s name the parameter", async (_, change, kind, param) => {
     const body = { model: "alphabet", messages: [user("c")], ...change };
     const error = await client.chat.completions.create(body as never).catch((thrown) => thrown);
@@ -240,6 +254,55 @@ describe("refusals", () => {
     expect(error).not.toBeInstanceOf(AuthenticationError);
     const { type, param: named } = error as APIError;
     expect([type, named]).toEqual(["invalid_request_error", param]);
+  });
+
+  it.each([
+    ["two prompts", { prompt: ["a", "b"] }, "prompt.1"],
+    ["no prompt", { prompt: [] }, "prompt.0"],
+    ["tokens", { prompt: [1, 2] }, "prompt.0"],
+    ["lists of tokens", { prompt: [[1], [2]] }, "prompt.0"],
+    ["an echo", { echo: true }, "echo"],
+    ["probabilities", { logprobs: 0 }, "logprobs"],
+    ["two answers", { n: 2 }, "n"],
+    ["the best of two", { best_of: 2 }, "best_of"],
+    ["a text to end in", { suffix: "." }, "suffix"],
+    ["another form", { response_format: { type: "json_object" } }, "response_format.type"],
+  ])("of %s name the parameter of a text completion", async (_, change, param) => {
+    const body = { model: "alphabet", prompt: "c", ...change };
+    const error = await client.completions.create(body as never).catch((thrown) => thrown);
+    expect(error).toBeInstanceOf(BadRequestError);
+    expect((error as APIError).param).toBe(param);
+  });
+
+  it("are none of what only says what is so anyway", async () => {
+    const { choices } = await client.completions.create({
+      model: "alphabet",
+      prompt: ["c"],
+      max_tokens: 3,
+      temperature: 0,
+      n: 1,
+      best_of: 1,
+      echo: false,
+      logprobs: null,
+      suffix: null,
+      presence_penalty: 0,
+      frequency_penalty: 0,
+      logit_bias: {},
+      user: "me",
+    });
+    expect(choices[0]?.text).toBe("abc");
+    const chat = await client.chat.completions.create({
+      model: "alphabet",
+      messages: [user("c")],
+      max_tokens: 1,
+      temperature: 0,
+      tools: [],
+      tool_choice: "none",
+      logprobs: false,
+      response_format: { type: "text" },
+      modalities: ["text"],
+    });
+    expect(chat.choices[0]?.message.content).toBe("a");
   });
 
   it("come at once when too much is under way", async () => {

@@ -6,6 +6,8 @@ import {
   runFaultMatrix,
 } from "../../src/cli/prove/origin/faults.ts";
 import { FaultyEndpoint } from "../../src/cli/prove/origin/faulty-endpoint.ts";
+import { EDGE, ORIGIN } from "../../src/cli/bundle.ts";
+import { type LocalStack, bundleWorkers, startLocalStack } from "../../src/cli/local-stack.ts";
 import { type OriginStack, startOrigin } from "../../src/cli/prove/origin/origin-stack.ts";
 
 /** Each fault once; `npm run prove -- origin` breaks every two of them. */
@@ -15,6 +17,8 @@ const PAIRS: readonly FaultPair[] = [
   ["error", "corrupt"],
   ["slow", "length"],
   ["stall", "reset"],
+  ["apology", "page"],
+  ["empty", "hang"],
 ];
 
 describe("two of four endpoints break under load", () => {
@@ -40,6 +44,27 @@ describe("two of four endpoints break under load", () => {
 
   it("and take part again when they are repaired", () => {
     expect(result.recovered).toBe(true);
+  });
+});
+
+describe("the origin Worker of the local stack", () => {
+  let stack: LocalStack;
+  beforeAll(async () => {
+    await bundleWorkers();
+    stack = await startLocalStack({ edgePort: 0 });
+  });
+  afterAll(() => stack?.stop());
+
+  it("has no socket: it signs what it is sent, so only the edge may send it anything", async () => {
+    expect(await stack.miniflare.unsafeGetDirectURL(EDGE.name)).toBeInstanceOf(URL);
+    await expect(stack.miniflare.unsafeGetDirectURL(ORIGIN.name)).rejects.toThrow(
+      /Direct access disabled/,
+    );
+  });
+
+  it("tells nobody of its pools", async () => {
+    const worker = await stack.miniflare.getWorker(ORIGIN.name);
+    expect((await worker.fetch("https://origin.invalid/pools")).status).toBe(404);
   });
 });
 

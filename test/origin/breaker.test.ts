@@ -5,6 +5,7 @@ import {
   Breaker,
   CONSECUTIVE_FAILURES,
   LONGEST_EJECTION_MS,
+  LONGEST_REST_MS,
   PROBE_LOST_MS,
   RETURN_MS,
 } from "../../src/origin/breaker.ts";
@@ -51,6 +52,23 @@ describe("Breaker", () => {
     expect(breaker.standing(A, 0)).toBe("ejected");
     expect(breaker.share(A, 0)).toBe(0);
     expect(breaker.standing(B, 0)).toBe("closed");
+  });
+
+  it("leaves one alone that has asked for a rest, for a minute at the most", () => {
+    const { breaker, attempt, fail } = breakerOf(3);
+    breaker.rest(A, 5_000, 0);
+    expect([breaker.standing(A, 4_999), breaker.share(A, 4_999)]).toEqual(["resting", 0]);
+    expect(breaker.standing(A, 5_000)).toBe("closed");
+    breaker.rest(A, 3_600_000, 5_000);
+    breaker.rest(A, 1, 5_000);
+    expect(breaker.standing(A, 5_000 + LONGEST_REST_MS - 1)).toBe("resting");
+    expect(breaker.standing(A, 5_000 + LONGEST_REST_MS)).toBe("closed");
+    breaker.rest(B, 30_000, 0);
+    fail(B, 0);
+    expect(breaker.wantsProbe(B, 29_999)).toBe(false);
+    expect(breaker.wantsProbe(B, 30_000)).toBe(true);
+    attempt(B, "success", 30_000);
+    expect(breaker.standing(B, 30_000)).toBe("returning");
   });
 
   it("counts being outrun by a hedge like a failure, so that one that hangs is ejected", () => {

@@ -12,15 +12,15 @@ describe("what a status says of an endpoint", () => {
     [400, {}, "rejected"],
     [401, {}, { kind: "failed", reason: "unauthorized", undone: true, elsewhereOnly: true }],
     [403, {}, { kind: "failed", reason: "unauthorized", undone: true, elsewhereOnly: true }],
-    [404, {}, "rejected"],
-    [408, {}, "rejected"],
+    [413, {}, "rejected"],
+    [422, {}, "rejected"],
     [429, {}, { kind: "overloaded", undone: true }],
     [429, { "retry-after": "3" }, { kind: "overloaded", undone: true, retryAfterMs: 3_000 }],
     [500, {}, { kind: "failed", undone: false, elsewhereOnly: true }],
     [501, {}, { kind: "failed", undone: false, elsewhereOnly: true }],
     [502, {}, { kind: "unreachable", undone: false, elsewhereOnly: false }],
-    [503, {}, { kind: "unreachable", undone: false, elsewhereOnly: false }],
-    [503, { "retry-after": "1" }, { kind: "overloaded", undone: false, retryAfterMs: 1_000 }],
+    [503, {}, { kind: "unreachable", undone: true, elsewhereOnly: false }],
+    [503, { "retry-after": "1" }, { kind: "overloaded", undone: true, retryAfterMs: 1_000 }],
     [504, {}, { kind: "timeout", undone: false }],
     [520, {}, { kind: "unreachable", undone: false }],
     [521, {}, { kind: "unreachable", undone: true }],
@@ -29,6 +29,18 @@ describe("what a status says of an endpoint", () => {
   ])("%i %o", (status, headers, expected) => {
     const failure = failureOfStatus(status, new Headers(headers as HeadersInit), NOW);
     expect({ failure }).toMatchObject({ failure: expected });
+  });
+});
+
+describe("an endpoint that is not set up as the others are", () => {
+  it.each([404, 405, 408, 421, 425])("has failed, and computed nothing: %i", (status) => {
+    expect(failureOfStatus(status, new Headers(), NOW)).toEqual({
+      kind: "failed",
+      reason: "status",
+      status,
+      undone: true,
+      elsewhereOnly: true,
+    });
   });
 });
 

@@ -71,7 +71,10 @@ describe("replay", () => {
     now = at(300);
     expect(await verify(await signed({ now, randomId: () => "fresh" }))).toEqual(OK);
     body.resolve(BODY);
-    expect([await slow, await copy]).toEqual([OK, refused("replayed")]);
+    // Which of the two is the copy, nobody can tell.
+    const verdicts = await Promise.all([slow, copy]);
+    expect(verdicts).toContainEqual(OK);
+    expect(verdicts).toContainEqual(refused("replayed"));
   });
 
   it("keeps the nonces of two keys apart", async () => {

@@ -175,13 +175,17 @@ describe("after a failure at the origin", () => {
     "edge_failed",
   ] as const;
 
-  it("comes back what the edge would have done, when the pool is down or busy", () => {
+  it("comes back what the edge would have done, when the pool fails", () => {
     for (const reason of REASONS) {
       const back = ERROR_CODES.filter((code) =>
         afterOriginFailure({ placement: "origin", reason }, code),
       );
       const edgeWouldDo = ["flag", "no_room", "slow"].includes(reason);
-      expect(back).toEqual(edgeWouldDo ? ["origin_unavailable", "origin_overloaded"] : []);
+      expect(back).toEqual(
+        edgeWouldDo
+          ? ["origin_unavailable", "origin_overloaded", "origin_timeout", "origin_failed"]
+          : [],
+      );
     }
     expect(
       afterOriginFailure({ placement: "origin", reason: "slow" }, "origin_unavailable"),

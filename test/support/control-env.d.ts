@@ -1,3 +1,4 @@
+import type { AccountLedger } from "../../workers/control/account-ledger.ts";
 import type { AuditLog } from "../../workers/control/audit-log.ts";
 import type * as control from "../../workers/control/index.ts";
 import type { ModelRollouts } from "../../workers/control/model-rollouts.ts";
@@ -10,6 +11,9 @@ declare global {
     interface Env {
       AUDIT_LOG: DurableObjectNamespace<AuditLog>;
       MODEL_ROLLOUTS: DurableObjectNamespace<ModelRollouts>;
+      ACCOUNT_LEDGERS: DurableObjectNamespace<AccountLedger>;
+      KEYS: KVNamespace;
+      ALLOW_PRIVATE_EXPORTS: string;
       ADMIN_TOKEN: string;
       ACCESS_TEAM_DOMAIN: string;
       ACCESS_AUDIENCE: string;

@@ -16,8 +16,12 @@ function capturingQueue(events: UsageEvent[]): Queue<UsageEvent> {
   return queue as Queue<UsageEvent>;
 }
 
+export interface EdgeOptions {
+  readonly unbound?: readonly ("USAGE" | "LEDGERS")[];
+}
+
 /** An edge of its own, with every call on a binding counted, and its usage events kept. */
-export function edgeOf(overrides: Partial<Env> = {}) {
+export function edgeOf(overrides: Partial<Env> = {}, { unbound = [] }: EdgeOptions = {}) {
   const calls: string[] = [];
   const events: UsageEvent[] = [];
   const counted = <T extends object>(name: string, binding: T): T =>
@@ -38,9 +42,18 @@ export function edgeOf(overrides: Partial<Env> = {}) {
     MODEL_BUDGET_BYTES: overrides.MODEL_BUDGET_BYTES ?? env.MODEL_BUDGET_BYTES,
     ...(overrides.ORIGIN !== undefined && { ORIGIN: overrides.ORIGIN }),
     ...(overrides.FLAGS !== undefined && { FLAGS: overrides.FLAGS }),
+    ...(overrides.KEYS !== undefined && { KEYS: counted("KEYS", overrides.KEYS) }),
+    ...(overrides.LEDGERS !== undefined && { LEDGERS: counted("LEDGERS", overrides.LEDGERS) }),
+    ...(overrides.RATE_LIMITER !== undefined && { RATE_LIMITER: overrides.RATE_LIMITER }),
+    ...(overrides.RECEIPT_KEY !== undefined && { RECEIPT_KEY: overrides.RECEIPT_KEY }),
+    ...(overrides.RECEIPT_PUBLIC_KEYS !== undefined && {
+      RECEIPT_PUBLIC_KEYS: overrides.RECEIPT_PUBLIC_KEYS,
+    }),
+    ANONYMOUS: overrides.ANONYMOUS ?? "allowed",
     ...(overrides.ADMIN_TOKEN !== undefined && { ADMIN_TOKEN: overrides.ADMIN_TOKEN }),
   };
-  const isolate = createIsolate(bindings);
+  const bound = Object.entries(bindings).filter(([name]) => !unbound.some((one) => one === name));
+  const isolate = createIsolate(Object.fromEntries(bound) as unknown as Env);
   /** Sends a request; `settled` waits for what the edge does after its answer. */
   const begin = async (path: string, init?: RequestInit) => {
     const execution = createExecutionContext();

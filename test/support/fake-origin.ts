@@ -57,11 +57,17 @@ export function computing(
     const { body, headerLength } = encodeBinaryResponse({
       model: "model",
       id: request.id,
-      outputs: tensors.map(([name, tensor]) => ({ name, tensor, binary: request.binaryOutputs })),
+      outputs: tensors.map(([name, tensor]) => ({
+        name,
+        tensor,
+        binary:
+          request.outputs?.find((output) => output.name === name)?.binary ?? request.binaryOutputs,
+      })),
     });
     return new Response(body, {
       headers: {
-        "content-type": "application/octet-stream",
+        "content-type":
+          headerLength === undefined ? "application/json" : "application/octet-stream",
         ...(headerLength !== undefined && { [HEADER_LENGTH]: String(headerLength) }),
         "nearside-attempts": "2",
         "nearside-hedged": "false",

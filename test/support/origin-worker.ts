@@ -20,16 +20,28 @@ export const ENDPOINTS = ["a", "b", "c", "d"].map((name) => `https://${name}.exa
 export const json = (value: unknown, init: ResponseInit = {}): Response =>
   Response.json(value, init);
 
+/** What an endpoint of the Open Inference Protocol might say, and who it was. */
+export const answer = (from: string, init: ResponseInit = {}): Response =>
+  json({ from, outputs: [] }, init);
+
 interface OriginOptions {
-  /** By the first letter of its host; who is not named answers `{"from": "<letter>"}`. */
+  /** By the first letter of its host; who is not named answers `{"from": "<letter>", "outputs": []}`. */
   readonly endpoints?: Readonly<Record<string, Endpoint>>;
   readonly pool?: Record<string, unknown>;
   readonly health?: unknown;
   readonly sign?: boolean;
+  /** Of the origin Worker. */
+  readonly secrets?: Readonly<Record<string, string>>;
 }
 
 /** The origin Worker over a pool of four endpoints, whose answers are the test's own; nothing else is. */
-export function originOf({ endpoints = {}, pool = {}, health, sign = true }: OriginOptions = {}) {
+export function originOf({
+  endpoints = {},
+  pool = {},
+  health,
+  sign = true,
+  secrets = {},
+}: OriginOptions = {}) {
   const sent: Request[] = [];
   const logged: (LogFields & { event: string })[] = [];
   const log: Log = {
@@ -70,17 +82,20 @@ export function originOf({ endpoints = {}, pool = {}, health, sign = true }: Ori
           randomId: () => `nonce-${at++}`,
         })
       : undefined,
+    secretOf: (name) => secrets[name],
   };
   const execution = createExecutionContext();
   const context = {
     ...contextOf("request-1", isolate, execution),
     log,
     clock,
+    // No wait before a retry.
+    random: () => 0,
     now: () => clock.now(),
     fetch: async (request: Request, init: { signal: AbortSignal }): Promise<Response> => {
       sent.push(request.clone());
       const name = new URL(request.url).host.charAt(0);
-      return endpoints[name]?.(request, init) ?? json({ from: name });
+      return endpoints[name]?.(request, init) ?? answer(name);
     },
   };
   const ask = async (

@@ -1,6 +1,7 @@
 import { type AccessVerifier, accessVerifier } from "../../src/accounts/access-jwt.ts";
 import { AUDIT_NAME } from "../../src/control/audit.ts";
 import type { ControlContext } from "../../src/control/context.ts";
+import { DEAD_QUEUE, consumeDead } from "../../src/control/dead-usage.ts";
 import { route } from "../../src/control/router.ts";
 import { reconcile } from "../../src/control/reconcile.ts";
 import { consumeUsage } from "../../src/control/usage-queue.ts";
@@ -8,7 +9,9 @@ import { requestId } from "../../src/protocol/request-id.ts";
 import { consoleLog } from "../../src/telemetry/log.ts";
 import type { Env } from "./env.ts";
 
+export { AccountLedger } from "./account-ledger.ts";
 export { AuditLog } from "./audit-log.ts";
+export { Ledgers } from "./ledgers.ts";
 export { ModelRollouts } from "./model-rollouts.ts";
 
 /** Kept by the isolate, because it holds the team's public keys. */
@@ -16,7 +19,10 @@ let access: AccessVerifier | undefined;
 
 export default {
   fetch: (request, env) => route(request, contextOf(env, requestId(request))),
-  queue: (batch, env) => consumeUsage(batch, contextOf(env, batch.queue)),
+  queue: (batch, env) =>
+    batch.queue === DEAD_QUEUE
+      ? consumeDead(batch, contextOf(env, batch.queue))
+      : consumeUsage(batch, contextOf(env, batch.queue)),
   scheduled: ({ cron }, env) => reconcile(contextOf(env, cron)),
 } satisfies ExportedHandler<Env>;
 
@@ -38,6 +44,11 @@ export function contextOf(env: Env, id: string): ControlContext {
     // Workers' types of RPC give up on values of unknown shape.
     rolloutsOf: (model) =>
       env.MODEL_ROLLOUTS.getByName(model) as unknown as ReturnType<ControlContext["rolloutsOf"]>,
+    booksOf: (account) =>
+      env.ACCOUNT_LEDGERS.getByName(account) as unknown as ReturnType<ControlContext["booksOf"]>,
+    accounts: { keys: env.KEYS, bucket: env.MODELS },
+    deadUsage: env.MODELS,
+    allowPrivateExports: env.ALLOW_PRIVATE_EXPORTS === "true",
     now: () => Date.now(),
   };
 }

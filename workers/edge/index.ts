@@ -1,10 +1,16 @@
 import wasm from "../../.nearside/runtime/ort.wasm";
 import identity from "../../.nearside/runtime/runtime.json";
+import { Directory } from "../../src/accounts/directory.ts";
+import { LeaseHolder } from "../../src/billing/lease.ts";
+import { Receipts } from "../../src/billing/receipts.ts";
 import { UsageSender } from "../../src/billing/send-usage.ts";
 import { CatalogReader } from "../../src/catalog/reader.ts";
 import type { Context, Isolate } from "../../src/context.ts";
+import { parseAnonymous } from "../../src/protocol/authenticate.ts";
+import { RateLimits, parseRatePolicy } from "../../src/protocol/rate-limit.ts";
 import { requestId } from "../../src/protocol/request-id.ts";
 import { route } from "../../src/protocol/router.ts";
+import { TestQuota } from "../../src/protocol/test-quota.ts";
 import { FlagProviders } from "../../src/routing/flag-providers.ts";
 import { Shadows } from "../../src/routing/shadow.ts";
 import { flagdProvider } from "../../src/routing/flagd.ts";
@@ -19,6 +25,8 @@ import { Activity } from "../../src/telemetry/activity.ts";
 import { consoleLog } from "../../src/telemetry/log.ts";
 import { Timing } from "../../src/telemetry/timing.ts";
 import type { Env } from "./env.ts";
+
+const DEFAULT_RATE = "2000/10";
 
 /** What this isolate keeps: made by its first request, because bindings come with requests. */
 let isolate: Isolate | undefined;
@@ -84,6 +92,16 @@ export function createIsolate(env: Env): Isolate {
     shadows: new Shadows({ host, activity, usage }),
     resources: new TaskResources(blobs),
     origin: env.ORIGIN,
+    directory: new Directory(env.KEYS),
+    anonymous: parseAnonymous(env.ANONYMOUS),
+    rates: new RateLimits(env.RATE_LIMITER, parseRatePolicy(env.RATE_LIMIT ?? DEFAULT_RATE)),
+    tests: new TestQuota(),
+    leases: new LeaseHolder(crypto.randomUUID(), async (account, request) => {
+      if (env.LEDGERS === undefined) throw new Error("There is no binding LEDGERS.");
+      return env.LEDGERS.grant(account, request);
+    }),
+    receipts: new Receipts(env.RECEIPT_KEY, env.RECEIPT_PUBLIC_KEYS),
+    ledgers: env.LEDGERS,
     adminToken: env.ADMIN_TOKEN,
   };
 }

@@ -17,8 +17,11 @@ import type { Env } from "./env.ts";
 let isolate: OriginIsolate | undefined;
 
 export default {
-  fetch(request, env, execution) {
+  async fetch(request, env, execution) {
     isolate ??= createIsolate(env);
+    if (env.REPORT_POOLS === "true" && new URL(request.url).pathname === "/pools") {
+      return Response.json({ pools: isolate.pools.report() });
+    }
     return handle(request, isolate, execution);
   },
 
@@ -38,10 +41,6 @@ export async function handle(
   const id = request.headers.get("nearside-request-id") ?? requestId(request);
   const context = contextOf(id, kept, execution);
   try {
-    // For operators and proofs: what this isolate knows of the pools.
-    if (new URL(request.url).pathname === "/pools") {
-      return Response.json({ pools: kept.pools.report() });
-    }
     return await forward(request, context);
   } catch (error) {
     if (!(error instanceof NearsideError || request.signal.aborted)) {
@@ -60,6 +59,7 @@ export function createIsolate(env: Env): OriginIsolate {
     health: new HealthReader(env.CATALOG, (cause) => consoleLog.error("health_read_failed", cause)),
     pools: new Pools({ clock: systemClock, random: Math.random, log: consoleLog }),
     sign: signerOf(env),
+    secretOf: (name) => secretOf(env, name),
   };
 }
 
@@ -79,6 +79,13 @@ export function contextOf(
     now: () => systemClock.now(),
     waitUntil: (promise) => execution.waitUntil(promise),
   };
+}
+
+/** Only these: a pool must not be able to name the signing key. */
+function secretOf(env: Env, name: string): string | undefined {
+  if (!name.startsWith("ORIGIN_SECRET_")) return undefined;
+  const secret = (env as unknown as Readonly<Record<string, unknown>>)[name];
+  return typeof secret === "string" && secret !== "" ? secret : undefined;
 }
 
 function signerOf({ SIGNING_KEY }: Env): OriginIsolate["sign"] {

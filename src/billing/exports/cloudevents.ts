@@ -1,6 +1,6 @@
 import * as v from "valibot";
 
-import type { LedgerEvent } from "../ledger/event.ts";
+import type { ExportedEvent } from "../ledger/event.ts";
 import type { Delivery, OutboxRow } from "../outbox.ts";
 import { EXPORT_TIMEOUT_MS, type Fetch, attempt, isPassing, later } from "./http.ts";
 
@@ -29,9 +29,13 @@ export interface CloudEvent {
   readonly data: Readonly<Record<string, string | number>>;
 }
 
-/** What a collector is told of an event. Collectors know it again by source and id. */
-export function cloudEventOf({ source }: CloudEventsTarget, event: LedgerEvent): CloudEvent {
-  const { id, at, requestId, model, version, placement, variant, units, billing } = event;
+/**
+ * What a collector is told of an event. `amount_nano_usd` is what is charged, 0 for one that is wholly free;
+ * a retry that its Idempotency-Key had billed before is not told at all. Collectors know it again by source and
+ * id.
+ */
+export function cloudEventOf({ source }: CloudEventsTarget, event: ExportedEvent): CloudEvent {
+  const { id, at, requestId, model, version, placement, variant, units, billing, net } = event;
   return {
     specversion: "1.0",
     id,
@@ -50,7 +54,8 @@ export function cloudEventOf({ source }: CloudEventsTarget, event: LedgerEvent):
       key: billing.key,
       price: billing.price,
       requests: 1,
-      amount_nano_usd: billing.amount,
+      amount_nano_usd: net,
+      list_amount_nano_usd: billing.amount,
     },
   };
 }
@@ -58,7 +63,7 @@ export function cloudEventOf({ source }: CloudEventsTarget, event: LedgerEvent):
 /** One request with all of them (batched content mode of the HTTP binding, §3.3). */
 export function cloudEventsRequest(
   target: CloudEventsTarget,
-  events: readonly LedgerEvent[],
+  events: readonly ExportedEvent[],
 ): Request {
   return new Request(target.url, {
     method: "POST",

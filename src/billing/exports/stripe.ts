@@ -1,7 +1,7 @@
 import * as v from "valibot";
 
 import { DAY_MS } from "../periods.ts";
-import type { LedgerEvent } from "../ledger/event.ts";
+import type { ExportedEvent } from "../ledger/event.ts";
 import type { Delivery, OutboxRow } from "../outbox.ts";
 import { EXPORT_TIMEOUT_MS, type Fetch, attempt, isPassing, later } from "./http.ts";
 
@@ -15,7 +15,10 @@ export const StripeTarget = v.object({
   customer: v.string(),
   /** The meter's `event_name`. */
   eventName: v.pipe(v.string(), v.maxLength(100)),
-  /** `requests`, `amount` (nano-dollars), or a unit such as `tokens`. */
+  /**
+   * `requests`, `amount` (nano-dollars that are charged: free units and volume discounts are off), or a unit
+   * such as `tokens`: all of them, because what is free of them is for Stripe's own price to say.
+   */
   value: v.string(),
 });
 export type StripeTarget = v.InferOutput<typeof StripeTarget>;
@@ -39,7 +42,7 @@ const Failure = v.object({
  * The identifier makes it count once. There is no Idempotency-Key on purpose: with one, Stripe answers a
  * retry with the failure that it remembers.
  */
-export function meterEventRequest(target: StripeTarget, event: LedgerEvent): Request | undefined {
+export function meterEventRequest(target: StripeTarget, event: ExportedEvent): Request | undefined {
   const value = valueOf(target, event);
   if (value === 0) return undefined;
   const body = new URLSearchParams({
@@ -91,9 +94,9 @@ export async function deliverToStripe(
   return attempt(request, fetch, interpretMeterEvent);
 }
 
-function valueOf({ value }: StripeTarget, { units, billing }: LedgerEvent): number {
+function valueOf({ value }: StripeTarget, { units, net }: ExportedEvent): number {
   if (value === "requests") return 1;
-  if (value === "amount") return billing.amount;
+  if (value === "amount") return net;
   return units[value] ?? 0;
 }
 

@@ -1,5 +1,6 @@
-import type { LeaseGrant, LeaseRefusal } from "../ledger/leases.ts";
-import type { Nano } from "../money.ts";
+import type { LeaseGrant, LeaseRefusal, ReturnedLease } from "../ledger/leases.ts";
+import { type Nano, add, subtract } from "../money.ts";
+import type { Log } from "../../telemetry/log.ts";
 
 /** A new lease is to last for so long at the rate of the last one. */
 const LAST_SECONDS = 30;
@@ -8,6 +9,9 @@ const LAST_SECONDS = 30;
 const FIRST_REQUESTS = 20;
 
 const RENEW_AT_LIFE = 2 / 3;
+
+/** A request that has not settled so long after the end of its lease was lost. */
+const SETTLING_MS = 15 * 60_000;
 
 /** One lease while it can be spent from. */
 export interface HeldLease {
@@ -18,6 +22,8 @@ export interface HeldLease {
   readonly isScarce: boolean;
   /** What is neither spent nor set aside; below zero when requests cost more than their estimates. */
   left: Nano;
+  /** Requests whose estimate is set aside. */
+  running: number;
   readonly of: AccountLeases;
 }
 
@@ -27,9 +33,13 @@ export class AccountLeases {
   spent: Nano = 0;
   asking: { readonly at: number; readonly answered: Promise<boolean> } | undefined;
   unreachableUntil = 0;
+  /** The last that was asked of the ledger was not answered. */
+  isUnreachable = false;
   refusedAt = 0;
   #held: HeldLease[] = [];
-  #returning: { readonly id: string; readonly unspent: Nano }[] = [];
+  /** Over, but for what their last requests have set aside. */
+  #ending: HeldLease[] = [];
+  #returning: ReturnedLease[] = [];
   #refusal: { answer: LeaseRefusal; minimum: Nano; until: number } | undefined;
   #since: number | undefined;
 
@@ -38,9 +48,17 @@ export class AccountLeases {
     for (const lease of this.#held) {
       if (lease.left < estimate || now >= lease.endsAt) continue;
       lease.left -= estimate;
+      lease.running++;
       return lease;
     }
     return undefined;
+  }
+
+  /** What a request cost whose estimate was set aside. */
+  settle(lease: HeldLease, estimate: Nano, amount: Nano): void {
+    lease.left = add(lease.left, subtract(estimate, amount));
+    lease.running--;
+    this.spent = add(this.spent, amount);
   }
 
   /** Whether the newest lease is half spent or near its end, and more would be had by asking. */
@@ -65,7 +83,16 @@ export class AccountLeases {
   /** @param askedAt by this isolate's clock: the lease is over here before it is over for the ledger */
   hold({ id, credit, ttlSeconds, isScarce }: LeaseGrant, askedAt: number): void {
     const endsAt = askedAt + ttlSeconds * 1_000;
-    this.#held.push({ id, credit, left: credit, takenAt: askedAt, endsAt, isScarce, of: this });
+    this.#held.push({
+      id,
+      credit,
+      left: credit,
+      takenAt: askedAt,
+      endsAt,
+      isScarce,
+      running: 0,
+      of: this,
+    });
     this.spent = 0;
     this.#since = askedAt;
     this.#refusal = undefined;
@@ -87,19 +114,35 @@ export class AccountLeases {
 
   /**
    * Leases that are over or have less left than this, and won't be spent from any more; what was set aside of
-   * them still will.
+   * them still will. Once it is they are told of again, as settled: all else of them was spent.
    */
-  returnable(now: number, least: Nano): readonly { readonly id: string; readonly unspent: Nano }[] {
+  returnable(now: number, least: Nano): readonly ReturnedLease[] {
     const isOver = ({ endsAt, left }: HeldLease): boolean => now >= endsAt || left < least;
     const over = this.#held.filter(isOver);
     this.#held = this.#held.filter((lease) => !isOver(lease));
-    for (const { id, left } of over) if (left > 0) this.#returning.push({ id, unspent: left });
+    for (const { id, left, running } of over) {
+      if (running > 0 && left > 0) this.#returning.push({ id, unspent: left });
+    }
+    const ending = [...this.#ending, ...over];
+    for (const { id, left, running } of ending) {
+      if (running > 0) continue;
+      this.#returning.push({ id, unspent: Math.max(0, left), isSettled: true });
+    }
+    this.#ending = ending.filter(
+      ({ running, endsAt }) => running > 0 && now < endsAt + SETTLING_MS,
+    );
     return [...this.#returning];
   }
 
-  wereReturned(returned: readonly { readonly id: string }[]): void {
-    const ids = new Set(returned.map(({ id }) => id));
-    this.#returning = this.#returning.filter(({ id }) => !ids.has(id));
+  wereReturned(returned: readonly ReturnedLease[]): void {
+    this.#returning = this.#returning.filter((lease) => !returned.includes(lease));
+  }
+
+  /** Says it once, until the ledger is reached again. */
+  tellUnreachable(account: string, cause: unknown, log: Pick<Log, "warn"> | undefined): void {
+    if (this.isUnreachable) return;
+    this.isUnreachable = true;
+    log?.warn("ledger_unreachable", { account, cause: String(cause) });
   }
 
   holdsAny(now: number): boolean {

@@ -1,6 +1,6 @@
 import * as v from "valibot";
 
-import { NanoAmount } from "../money.ts";
+import { type Nano, NanoAmount } from "../money.ts";
 import type { RequestEvent } from "../usage-event.ts";
 
 /** What a request names that was admitted without a lease: its ledger could not be reached. */
@@ -19,7 +19,10 @@ export const Billing = v.object({
   lease: v.string(),
   /** The id of the client token that was shown, if one was. */
   token: v.optional(v.string()),
+  /** Over whatever makes two requests the same one: the ledger compares it, and knows no more of it. */
   idempotencyKey: v.optional(v.string()),
+  /** `begunAt` of the Idempotency-Key, so that the ledger and the answers forget it together. */
+  idempotencyBegun: v.optional(v.number()),
   /** SHA-256 of the receipt, in hex. */
   receipt: v.optional(v.string()),
 });
@@ -31,6 +34,9 @@ export type LedgerEvent = Pick<
   "id" | "at" | "requestId" | "model" | "version" | "placement" | "units"
 > & { readonly variant?: string | undefined; readonly billing: Billing };
 
+/** What others are told of an event: `net` is what is charged for it, after all that is taken off. */
+export type ExportedEvent = LedgerEvent & { readonly net: Nano };
+
 /** Why an event can't be recorded; another try may help with `unknown_price` and `not_yet` alone. */
 export type RefusalReason =
   | "wrong_account"
@@ -38,7 +44,9 @@ export type RefusalReason =
   | "wrong_amount"
   | "invalid_units"
   | "too_late"
-  | "not_yet";
+  | "not_yet"
+  /** The books can't take it: a sum would grow above what can be counted. */
+  | "unbookable";
 
 export interface Recorded {
   readonly recorded: number;

@@ -1,17 +1,14 @@
-import { type Nano, nano, subtract } from "../money.ts";
+import { NANO_PER_DOLLAR, type Nano, nano, subtract } from "../money.ts";
 import { dayOf, endOf, monthOf } from "../periods.ts";
+import type { Price } from "../price.ts";
 import { ACCOUNT, spentIn, tokenSubject } from "./counters.ts";
+import { freeValueOf, plusFree } from "./free-units.ts";
 import { balanceOf } from "./journal.ts";
+import { LEASE_GRACE_SECONDS, firstHeldEnd, outstandingOf, returnLease } from "./lease-holds.ts";
 import type { Terms } from "./terms.ts";
 
-/**
- * What a lease has left is held back for so long after its end: its events may still be on their way.
- *
- * So an account spends more than it has, or than its limit, by no more than three things: events recorded
- * later than this after the end of their lease; what requests cost above their estimates; and what isolates
- * admit while they can't reach the ledger (`graceNano` of each, an hour). Without them it is nothing.
- */
-export const LEASE_GRACE_SECONDS = 120;
+/** No lease is handed out when a sum of the books is so near to 2^53: what is out must still be booked. */
+export const CAP_MARGIN: Nano = 100_000 * NANO_PER_DOLLAR;
 
 const MIN_TTL_SECONDS = 5;
 const MAX_TTL_SECONDS = 300;
@@ -32,7 +29,14 @@ export interface LeaseRequest {
   /** A client token with a spending limit of its own. */
   readonly token?: { readonly id: string; readonly limit?: Nano | undefined } | undefined;
   /** Leases that the isolate won't spend from any more, and what it had left of them. */
-  readonly returned?: readonly { readonly id: string; readonly unspent: Nano }[];
+  readonly returned?: readonly ReturnedLease[];
+}
+
+export interface ReturnedLease {
+  readonly id: string;
+  readonly unspent: Nano;
+  /** No request that was admitted against it is running: what is not unspent was spent. */
+  readonly isSettled?: boolean | undefined;
 }
 
 export type LeaseRefusalCode = "payment_required" | "limit_reached" | "account_suspended";
@@ -69,23 +73,28 @@ interface Bound {
   readonly renewsAt?: number;
 }
 
-/** As in the index `leases_open`, so that leases that are used up cost nothing. */
-const OPEN = "leases WHERE credit > returned + drawn AND expires > ?";
-const OUTSTANDING = `SELECT COALESCE(SUM(credit - returned - drawn), 0) AS outstanding FROM ${OPEN}`;
+export interface Granting {
+  readonly now: number;
+  readonly newId: () => string;
+  readonly prices: readonly Price[];
+}
 
 /** To be called within a transaction. */
 export function grantLease(
   sql: SqlStorage,
   terms: Terms,
   request: LeaseRequest,
-  { now, newId }: { readonly now: number; readonly newId: () => string },
+  { now, newId, prices }: Granting,
 ): LeaseAnswer {
-  for (const { id, unspent } of request.returned ?? []) returnLease(sql, id, unspent);
-  const bound = tightest(boundsOf(sql, terms, request, now));
+  for (const returned of request.returned ?? []) returnLease(sql, returned);
+  const bound = tightest(boundsOf(sql, terms, request, { now, prices }));
   const available = subtract(bound.left, bound.outstanding);
   if (terms.suspended) {
     const { outstanding } = bound;
     return { ok: false, code: "account_suspended", available: 0, outstanding };
+  }
+  if (isNearCap(sql)) {
+    return { ok: false, code: "limit_reached", available: 0, outstanding: bound.outstanding };
   }
   if (available < request.minimum) return refusal(sql, bound, request.minimum, now);
   const share = Math.max(request.minimum, Math.floor(available / LARGEST_SHARE));
@@ -108,34 +117,25 @@ export function grantLease(
   return { ok: true, id, credit, ttlSeconds, expiresAt, isScarce };
 }
 
-/** What an isolate reports as unspent is free at once; what it had spent waits for its events. */
-export function returnLease(sql: SqlStorage, id: string, unspent: Nano): void {
-  sql.exec(
-    "UPDATE leases SET returned = MIN(?, MAX(0, credit - drawn)) WHERE id = ? AND returned = 0",
-    Math.max(0, nano(unspent)),
-    id,
-  );
-}
-
-/** What isolates hold or may have spent, of the account or of one token. */
-export function outstandingOf(sql: SqlStorage, now: number, token?: string): Nano {
-  const since = now - LEASE_GRACE_SECONDS * 1_000;
-  const cursor =
-    token === undefined
-      ? sql.exec<{ outstanding: number }>(OUTSTANDING, since)
-      : sql.exec<{ outstanding: number }>(`${OUTSTANDING} AND token = ?`, since, token);
-  return nano(cursor.one().outstanding);
+function isNearCap(sql: SqlStorage): boolean {
+  const { most } = sql
+    .exec<{ most: number }>("SELECT COALESCE(MAX(MAX(debits, credits)), 0) AS most FROM balances")
+    .one();
+  return most > Number.MAX_SAFE_INTEGER - CAP_MARGIN;
 }
 
 function boundsOf(
   sql: SqlStorage,
   { account, funding, limits }: Terms,
   { token }: LeaseRequest,
-  now: number,
+  { now, prices }: Pick<Granting, "now" | "prices">,
 ): Bound[] {
   const outstanding = outstandingOf(sql, now);
   const bounds: Bound[] = [];
-  const left = funding === "prepaid" ? balanceOf(sql, account) : Number.MAX_SAFE_INTEGER;
+  const left =
+    funding === "prepaid"
+      ? plusFree(balanceOf(sql, account), freeValueOf(sql, prices, now))
+      : Number.MAX_SAFE_INTEGER;
   bounds.push({ code: "payment_required", left, outstanding });
   const periods = { day: dayOf(now), month: monthOf(now) } as const;
   for (const limit of ["day", "month"] as const) {
@@ -168,13 +168,10 @@ function tightest(bounds: readonly Bound[]): Bound {
 
 function refusal(sql: SqlStorage, bound: Bound, minimum: Nano, now: number): LeaseRefusal {
   const { code, limit, left, outstanding, renewsAt } = bound;
-  const graceMs = LEASE_GRACE_SECONDS * 1_000;
-  const { expires } = sql
-    .exec<{ expires: number | null }>(`SELECT MIN(expires) AS expires FROM ${OPEN}`, now - graceMs)
-    .one();
+  const expires = firstHeldEnd(sql, now);
   // Enough would be left if nothing were held back: some of it may come back unspent.
-  const isHeld = left >= minimum && expires !== null;
-  const again = isHeld ? expires + graceMs : renewsAt;
+  const isHeld = left >= minimum && expires !== undefined;
+  const again = isHeld ? Math.max(expires + LEASE_GRACE_SECONDS * 1_000, now + 1_000) : renewsAt;
   return {
     ok: false,
     code,

@@ -1,8 +1,8 @@
 import { type Nano, add, nano, subtract } from "../money.ts";
-import { HOUR_MS, dayOf, endOf, hourOf, startOf } from "../periods.ts";
+import { DAY_MS, HOUR_MS, dayOf, endOf, hourOf, startOf } from "../periods.ts";
 import { LedgerError } from "./errors.ts";
 import { type BookedEntry, balanceAt, entriesIn, totalsIn } from "./journal.ts";
-import { HOUR_MONTHS } from "./retention.ts";
+import { EVENT_DAYS, HOUR_MONTHS } from "./retention.ts";
 import { type PeriodSum, type UsageSum, addSum, lineKey, readSums } from "./sums.ts";
 import { monthsBefore } from "../periods.ts";
 
@@ -30,6 +30,11 @@ export interface Statement {
   readonly refund: Nano;
   readonly adjustment: Nano;
   readonly closing: Nano;
+  /** When it was made: what was recorded later is not in it. */
+  readonly recordedUpTo: string;
+  /** Until when requests of its period may still be recorded; a month is final 35 days after its end. */
+  readonly provisionalUntil: string;
+  readonly isProvisional: boolean;
   readonly lines: readonly StatementLine[];
   readonly entries: readonly BookedEntry[];
 }
@@ -55,6 +60,7 @@ export function statementOf(
     if (sum === total) continue;
     throw new LedgerError("not_balanced", `The lines' ${part} is ${sum}, the journal's ${total}.`);
   }
+  const finalAt = finalFrom(to);
   return {
     account,
     currency: "USD",
@@ -69,9 +75,18 @@ export function statementOf(
     refund,
     adjustment,
     closing: nano(closing),
+    recordedUpTo: new Date(now).toISOString(),
+    provisionalUntil: new Date(finalAt).toISOString(),
+    isProvisional: now < finalAt,
     lines,
     entries: entriesIn(sql, from, to),
   };
+}
+
+/** From then on the ledger records nothing more of what was before this moment: see `horizonOf`. */
+function finalFrom(to: number): number {
+  const wholeDays = startOf("day", to) === to ? to : endOf("day", to);
+  return wholeDays + EVENT_DAYS * DAY_MS;
 }
 
 /** Sums of whole days, and of the hours before and after them. */

@@ -12,6 +12,7 @@ const Announcement = v.object({
   /** The control plane, where one is served. */
   controlUrl: v.optional(v.pipe(v.string(), v.url())),
   adminToken: v.optional(v.pipe(v.string(), v.minLength(1))),
+  edgeUrl: v.optional(v.pipe(v.string(), v.url())),
 });
 export type Announcement = v.InferOutput<typeof Announcement>;
 

@@ -31,7 +31,7 @@ export interface Bridge {
 export async function startBridge(
   target: PublishTarget,
   stateFolder: string,
-  control: Pick<Announcement, "controlUrl" | "adminToken"> = {},
+  places: Pick<Announcement, "controlUrl" | "adminToken" | "edgeUrl"> = {},
 ): Promise<Bridge> {
   const token = randomBytes(32).toString("hex");
   const server = createServer((request, response) => {
@@ -42,7 +42,7 @@ export async function startBridge(
     server.listen(0, HOST, resolve);
   });
   const { port } = server.address() as AddressInfo;
-  await announce(stateFolder, { pid: process.pid, port, token, ...control });
+  await announce(stateFolder, { pid: process.pid, port, token, ...places });
   return {
     port,
     token,

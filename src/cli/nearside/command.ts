@@ -18,6 +18,8 @@ export interface CommandContext {
   target(): Promise<Target>;
   /** The control plane of the running `npm start`, or the one that the environment names. */
   control(): Promise<ControlClient>;
+  /** The address of the edge beside it. */
+  edge(): Promise<string>;
   /** All of the standard input. */
   input(): Promise<string>;
   /** A line of progress, for a person: on the error stream, and not at all with `--json`. */

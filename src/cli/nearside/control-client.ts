@@ -19,6 +19,8 @@ export interface ControlRequest {
   /** For changes: of what is to be changed; undefined for what must not be there yet. */
   readonly etag?: string | undefined;
   readonly dryRun?: boolean;
+  /** An amount that looks like a slip is meant. */
+  readonly force?: boolean;
   readonly query?: Readonly<Record<string, string | number | undefined>>;
   /** Which model it is about, so that refusals can name it. */
   readonly model?: string;
@@ -39,6 +41,8 @@ export interface ControlClient {
     absent: string,
     model?: string,
   ): Promise<Found<T> | undefined>;
+  /** What `path` holds, as text of a media type. */
+  text(path: string, mediaType: string, request?: Pick<ControlRequest, "query">): Promise<string>;
   /** A request that needs no ETag. */
   ask<T>(path: string, schema: v.GenericSchema<unknown, T>, request: ControlRequest): Promise<T>;
   /** A change: with `If-Match`, or with `If-None-Match: *` where there is no ETag. */
@@ -58,13 +62,14 @@ export function connectControl({ url, token, actor }: Connection): ControlClient
 
   async function send(
     path: string,
-    { method = "GET", body, query = {}, dryRun, model }: ControlRequest,
-    conditions: Readonly<Record<string, string>> = {},
+    { method = "GET", body, query = {}, dryRun, force, model }: ControlRequest,
+    headers: Readonly<Record<string, string>> = {},
   ): Promise<Response> {
     const target = new URL(base + path);
     for (const [name, value] of Object.entries(query)) {
       if (value !== undefined) target.searchParams.set(name, String(value));
     }
+    if (force) target.searchParams.set("force", "true");
     if (dryRun) target.searchParams.set("dry-run", "true");
     let response: Response;
     try {
@@ -74,7 +79,7 @@ export function connectControl({ url, token, actor }: Connection): ControlClient
           authorization: `Bearer ${token}`,
           ...(actor !== undefined && { "nearside-actor": actor }),
           ...(body !== undefined && { "content-type": "application/json" }),
-          ...conditions,
+          ...headers,
         },
         ...(body !== undefined && { body: JSON.stringify(body) }),
         signal: AbortSignal.timeout(TIMEOUT_MS),
@@ -114,6 +119,9 @@ export function connectControl({ url, token, actor }: Connection): ControlClient
         if (error instanceof ControlError && error.code === absent) return undefined;
         throw error;
       }
+    },
+    async text(path, mediaType, request = {}) {
+      return (await send(path, request, { accept: mediaType })).text();
     },
     async ask(path, schema, request) {
       return read(await send(path, request), schema);

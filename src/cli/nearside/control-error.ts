@@ -11,7 +11,7 @@ const Problem = v.object({
 });
 type Problem = v.InferOutput<typeof Problem>;
 
-/** What to do about a refusal, where its own sentence does not say. */
+/** What to do about a refusal by its code, or code and field, where its own sentence does not say. */
 const FIXES: Readonly<Record<string, string>> = {
   unauthorized:
     "NEARSIDE_ADMIN_TOKEN must be the control plane's ADMIN_TOKEN: `npx wrangler secret put ADMIN_TOKEN --config workers/control/wrangler.toml` sets it.",
@@ -21,6 +21,8 @@ const FIXES: Readonly<Record<string, string>> = {
   origin_pool_not_found: "`npx nearside pool list` lists them.",
   origin_route_not_found: "`npx nearside origin <model> --pool <pool>` makes one.",
   flag_not_found: "`npx nearside flag set --help` shows how one is made.",
+  "route_not_found account": "`npx nearside account list` lists them.",
+  "route_not_found key": "`npx nearside key list <account>` lists them.",
   catalog_not_found: "`npx nearside catalog history` lists them.",
   rollout_not_found: "`npx nearside rollout start --help` shows how one is started.",
   rollout_running:
@@ -76,7 +78,9 @@ function sentenceOf({ code = "", detail, field = "", problems = [] }: Problem, m
   // A place within what was sent; what stands for a whole is named by the sentence.
   const isPlace = /[.[]/.test(field) && !isListed && !sentence.includes(field);
   // Some sentences name the command themselves.
-  const fix = /\b(nearside|npx) /.test(sentence) ? undefined : FIXES[code];
+  const fix = /\b(nearside|npx) /.test(sentence)
+    ? undefined
+    : (FIXES[code] ?? FIXES[`${code} ${field}`]);
   return [
     isPlace ? `${sentence} (${field})` : sentence,
     ...(isListed ? problems.map((one) => `  ${one.field}: ${one.problem}`) : []),

@@ -5,6 +5,15 @@ import { UserError } from "../user-error.ts";
 /** How a person calls a file, or the standard input. */
 export const nameOf = (file: string): string => (file === "-" ? "The standard input" : file);
 
+/** All of a file, or with `-` of the standard input. @throws UserError when it can't be read */
+export async function readText(file: string, input: () => Promise<string>): Promise<string> {
+  try {
+    return file === "-" ? await input() : await readFile(file, "utf8");
+  } catch (cause) {
+    throw new UserError(`${nameOf(file)} can't be read: ${(cause as Error).message}`, { cause });
+  }
+}
+
 /**
  * Reads a JSON object from a file, or with `-` from the standard input.
  *
@@ -17,12 +26,7 @@ export async function readDocument(
   what: { readonly noun: string; readonly form: string },
 ): Promise<object> {
   const where = nameOf(file);
-  let text: string;
-  try {
-    text = file === "-" ? await input() : await readFile(file, "utf8");
-  } catch (cause) {
-    throw new UserError(`${where} can't be read: ${(cause as Error).message}`, { cause });
-  }
+  const text = await readText(file, input);
   let value: unknown;
   try {
     value = JSON.parse(text);

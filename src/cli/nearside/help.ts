@@ -6,7 +6,8 @@ const COMMON = `  --json     the result as one JSON document on the standard out
 
 /** What `nearside --help` prints. */
 export function overview(commands: Readonly<Record<string, Command>>): string {
-  return `Publishes models, looks after the bucket that holds them, and decides which version answers whom.
+  return `Publishes models, looks after the bucket that holds them, decides which version answers whom, and
+bills who asks.
 
 Usage: nearside <command> [options]
 
@@ -23,6 +24,7 @@ Examples:
   npx nearside gc                        what could be removed; nothing is
   npx nearside flag set minilm --split 2=10      a tenth of the callers gets version 2
   npx nearside rollout start minilm 2    1 % of them, then more, and back by itself when it is worse
+  npx nearside account create "Ada Ltd"  who pays; key create, credit, usage and statement follow
   npx nearside audit                     who changed what
 
 publish, models, verify and gc work on the bucket that \`npm start\` serves, whether that is running or not;

@@ -8,7 +8,7 @@ import { UserError } from "../user-error.ts";
 import type { Command, CommandContext } from "./command.ts";
 import { COMMANDS } from "./commands.ts";
 import type { ControlClient } from "./control-client.ts";
-import { openControl } from "./open-control.ts";
+import { findEdge, openControl } from "./open-control.ts";
 import { familyHelp, helpOf, overview } from "./help.ts";
 import { liveDisplay } from "./live.ts";
 import { findCommand, parseWords } from "./parse.ts";
@@ -20,6 +20,8 @@ export interface Surroundings {
   err(text: string): void;
   open(remote: boolean, command: string): Promise<Target>;
   control(remote: boolean): Promise<ControlClient>;
+  /** Found by itself when absent. */
+  edge?(remote: boolean): Promise<string>;
   input(): Promise<string>;
   wait(milliseconds: number): Promise<void>;
   /** Whether what `err` writes can be drawn over. */
@@ -110,7 +112,15 @@ async function runCommand(
   words: readonly string[],
   options: CommandContext["options"],
   json: boolean,
-  { open, control, input, wait, err, isTerminal }: Surroundings,
+  {
+    open,
+    control,
+    edge = (remote) => findEdge({ remote }),
+    input,
+    wait,
+    err,
+    isTerminal,
+  }: Surroundings,
 ): Promise<Outcome> {
   let target: Promise<Target> | undefined;
   const display = liveDisplay(err, isTerminal);
@@ -126,6 +136,7 @@ async function runCommand(
         if (!json) display.show(block, line);
       },
       control: () => control(options["remote"] === true),
+      edge: () => edge(options["remote"] === true),
       input,
       wait,
     });

@@ -31,7 +31,8 @@ export async function openControl({
   }
   const url = env["NEARSIDE_CONTROL_URL"]?.trim();
   const token = env["NEARSIDE_ADMIN_TOKEN"]?.trim();
-  if (url && token) return connectControl({ url: checkedUrl(url), token, actor });
+  if (url && token)
+    return connectControl({ url: checkedUrl("NEARSIDE_CONTROL_URL", url), token, actor });
   if (url) throw new UserError("NEARSIDE_CONTROL_URL needs NEARSIDE_ADMIN_TOKEN beside it.");
   if (remote) {
     throw new UserError(
@@ -45,15 +46,36 @@ export async function openControl({
   );
 }
 
+/**
+ * The edge of the running `npm start`, else the one that NEARSIDE_EDGE_URL names; with `remote` only that one.
+ *
+ * @throws UserError when there is neither
+ */
+export async function findEdge({
+  remote,
+  stateFolder = stateFolderInUse(),
+  env = process.env,
+}: ControlOptions): Promise<string> {
+  const running = remote ? undefined : await readAnnouncement(stateFolder);
+  if (running?.edgeUrl !== undefined && (await answers(running))) return running.edgeUrl;
+  const url = env["NEARSIDE_EDGE_URL"]?.trim();
+  if (url) return checkedUrl("NEARSIDE_EDGE_URL", url).replace(/\/+$/, "");
+  throw new UserError(
+    remote
+      ? "--remote needs NEARSIDE_EDGE_URL, the address of your edge Worker."
+      : "No edge answers: run `npm start`, or set NEARSIDE_EDGE_URL.",
+  );
+}
+
 function isControl(
   running: Announcement,
 ): running is Announcement & { controlUrl: string; adminToken: string } {
   return running.controlUrl !== undefined && running.adminToken !== undefined;
 }
 
-function checkedUrl(url: string): string {
+function checkedUrl(variable: string, url: string): string {
   if (/^https?:$/.test(URL.parse(url)?.protocol ?? "")) return url;
-  throw new UserError(`NEARSIDE_CONTROL_URL is no address: "${url}". It looks like https://….`);
+  throw new UserError(`${variable} is no address: "${url}". It looks like https://….`);
 }
 
 const ACTOR = /^[\x21-\x7e](?:[\x20-\x7e]{0,62}[\x21-\x7e])?$/;

@@ -25,15 +25,23 @@ export function findCommand(words: readonly string[], names: readonly string[]):
   const end = words.indexOf("--");
   const before = end === -1 ? words : words.slice(0, end);
   const places = before.flatMap((word, place) => (word.startsWith("-") ? [] : [place]));
-  const [first, second] = places;
+  const [first, second, third] = places;
   if (first === undefined) return { name: undefined, rest: words };
   const without = (...taken: number[]) => words.filter((_, place) => !taken.includes(place));
   const word = words[first] ?? "";
   if (second !== undefined) {
     const both = `${word} ${words[second]}`;
+    const all = third === undefined ? both : `${both} ${words[third]}`;
+    if (third !== undefined && names.includes(all)) {
+      return { name: all, rest: without(first, second, third) };
+    }
+    if (names.some((name) => name.startsWith(`${both} `))) {
+      if (third !== undefined) throw noCommand(all, names);
+      return { name: undefined, family: both, rest: without(first, second) };
+    }
     if (names.includes(both)) return { name: both, rest: without(first, second) };
     // A command that others are named after takes no words.
-    if (names.some((name) => name.startsWith(`${word} `))) throw noCommand(both, names);
+    if (names.some((name) => isBelow(name, word))) throw noCommand(both, names);
   }
   if (names.includes(word)) return { name: word, rest: without(first) };
   if (names.some((name) => name.startsWith(`${word} `))) {
@@ -42,11 +50,20 @@ export function findCommand(words: readonly string[], names: readonly string[]):
   throw noCommand(word, names);
 }
 
+/** `models show` is below `models`; `usage dead list` leaves `usage` its own words. */
+const isBelow = (name: string, word: string): boolean =>
+  name.startsWith(`${word} `) && name.split(" ").length === 2;
+
 function noCommand(typed: string, names: readonly string[]): UsageError {
   return new UsageError(
     `There is no command "${typed}".${didYouMean(typed, names)} \`nearside --help\` lists them all.`,
   );
 }
+
+/** `parseArgs` takes a number below zero for an option, so it is shown another word. */
+const NEGATIVE = /^-\d/;
+const GUARD = "\0";
+const unguarded = (word: string): string => (word.startsWith(GUARD) ? word.slice(1) : word);
 
 /**
  * Parses what follows a command's name, strictly.
@@ -62,11 +79,15 @@ export function parseWords(
   const hint = `Usage: nearside ${command.usage}`;
   let parsed: { values: Record<string, unknown>; positionals: string[] };
   try {
-    parsed = parseArgs({ args: [...rest], options, strict: true, allowPositionals: true });
+    const args = rest.map((word) => (NEGATIVE.test(word) ? GUARD + word : word));
+    parsed = parseArgs({ args, options, strict: true, allowPositionals: true });
   } catch (error) {
     throw new UsageError(`${explain(error as Error, Object.keys(options))}\n${hint}`);
   }
-  const words = parsed.positionals;
+  const words = parsed.positionals.map(unguarded);
+  for (const [option, value] of Object.entries(parsed.values)) {
+    if (typeof value === "string") parsed.values[option] = unguarded(value);
+  }
   if (!parsed.values["help"]) checkCount(name, command.usage, words, hint);
   return { words, options: parsed.values as CommandContext["options"] };
 }

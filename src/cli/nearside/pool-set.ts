@@ -11,7 +11,7 @@ export const poolSet: Command = {
   options: { "dry-run": { type: "boolean" } },
   help: `Writes a pool of servers that are as good as each other, from a file or, with -, from the standard input. Its
 protocol is "open-inference" (Triton, KServe, MLServer) or "openai" (vLLM, TGI). A server on a private
-address needs "allowPrivate": true; secrets have no place in a pool.
+address needs "allowPrivate": true; secrets have no place in a pool: an endpoint's "secretRef" names one of the origin Worker.
 
   --dry-run   show what would change, and change nothing
 

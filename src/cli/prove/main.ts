@@ -3,6 +3,7 @@ import type { Verdict } from "./check.ts";
 
 /** Every proof, by the name of what it proves. */
 const PROOFS: Readonly<Record<string, () => Promise<Verdict>>> = {
+  billing: async () => (await import("./billing/prove-billing.ts")).proveBilling(),
   cold: async () => (await import("./cold/prove-cold.ts")).proveCold(),
   origin: async () => (await import("./origin/prove-origin.ts")).proveOrigin(),
   rollout: async () => (await import("./rollout/prove-rollout.ts")).proveRollout(),

@@ -1,12 +1,17 @@
 import { openApiDocument } from "../openapi.ts";
 import { type Route, read } from "../route.ts";
+import { accountBooksRoutes } from "./account-books.ts";
+import { accountKeyRoutes } from "./account-keys.ts";
+import { accountRoutes } from "./accounts.ts";
 import { auditRoutes } from "./audit.ts";
 import { catalogRoutes } from "./catalogs.ts";
+import { deadUsageRoutes } from "./dead-usage.ts";
 import { evaluatorRoutes } from "./evaluators.ts";
 import { flagRoutes } from "./flags.ts";
 import { labelRoutes } from "./labels.ts";
 import { modelRoutes } from "./models.ts";
 import { poolRoutes } from "./pools.ts";
+import { priceRoutes } from "./prices.ts";
 import { rolloutRoutes } from "./rollouts.ts";
 import { switchRoutes } from "./switches.ts";
 
@@ -36,6 +41,11 @@ export const ROUTES: readonly Route[] = [
   ...evaluatorRoutes,
   ...poolRoutes,
   ...catalogRoutes,
+  ...priceRoutes,
+  ...accountRoutes,
+  ...accountKeyRoutes,
+  ...accountBooksRoutes,
+  ...deadUsageRoutes,
   ...auditRoutes,
   ...rolloutRoutes,
 ];

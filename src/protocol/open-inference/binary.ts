@@ -7,7 +7,7 @@ import {
   elementCount,
   isDatatype,
 } from "../../runtime/tensor.ts";
-import { decodeJson, parseJson } from "../body.ts";
+import { decodeJson } from "../body.ts";
 import { decodeElements, malformed, object, parseTensors } from "./elements.ts";
 import { elements } from "./encode.ts";
 
@@ -136,32 +136,6 @@ export function decodeBinaryResponse(
   }
 }
 
-/** What a request says of an input. */
-export interface InputHead {
-  readonly name: string;
-  readonly shape: readonly number[];
-}
-
-/**
- * The inputs of a request by its JSON alone: their bytes are not looked at.
- *
- * @throws NearsideError `invalid_json`, `invalid_request`
- */
-export function inputHeads(
-  bytes: Uint8Array<ArrayBuffer>,
-  headerLength: number | undefined,
-): InputHead[] {
-  const json = decodeJson(bytes.subarray(0, headerLength ?? bytes.length));
-  const { inputs } = object(parseJson(json), "");
-  if (!Array.isArray(inputs)) throw malformed("inputs", "must be an array of tensors");
-  return inputs.map((input, index) => {
-    const field = `inputs[${index}]`;
-    const { name, shape } = object(input, field);
-    if (typeof name !== "string") throw malformed(`${field}.name`, "must be a string");
-    return { name, shape: shapeOf(shape, `${field}.shape`) };
-  });
-}
-
 /** The value of the header; undefined without one. @throws NearsideError `invalid_request` */
 export function headerLengthOf(headers: Headers): number | undefined {
   const value = headers.get(HEADER_LENGTH);
@@ -174,7 +148,8 @@ export function headerLengthOf(headers: Headers): number | undefined {
 
 const encoder = new TextEncoder();
 
-function join(header: object, parts: readonly Uint8Array[]) {
+/** A body with the tensors' bytes behind its JSON. */
+export function join(header: object, parts: readonly Uint8Array[]) {
   const json = encoder.encode(JSON.stringify(header));
   const body = new Uint8Array(parts.reduce((sum, { length }) => sum + length, json.length));
   body.set(json);
@@ -212,11 +187,12 @@ function bytesOf({ datatype, data }: Tensor): Uint8Array {
 }
 
 /** Gives out what follows the JSON, tensor by tensor. */
-interface BinaryPart {
+export interface BinaryPart {
   take(bytes: number, field: string): Uint8Array<ArrayBuffer>;
 }
 
-function decodeBody<T>(
+/** Decodes a body by its JSON; every byte behind it must be taken. @throws NearsideError */
+export function decodeBody<T>(
   bytes: Uint8Array<ArrayBuffer>,
   headerLength: number | undefined,
   decode: (document: unknown, binaryPart: BinaryPart) => T,
@@ -258,20 +234,26 @@ function decodeTensors(
       throw malformed(`${place}.datatype`, "must be a datatype of the protocol, such as FP32");
     }
     const dimensions = shapeOf(shape, `${place}.shape`);
-    const { binary_data_size: size } = parametersOf(parameters, `${place}.parameters`);
+    const size = binarySizeOf({ data, parameters }, place);
     const sizeField = `${place}.parameters.binary_data_size`;
-    if (size === undefined) {
-      decoded[name] = decodeElements(datatype, dimensions, data, `${place}.data`);
-    } else if (data !== undefined) {
-      throw malformed(place, "has both data and binary data");
-    } else if (!Number.isSafeInteger(size) || (size as number) < 0) {
-      throw malformed(sizeField, "must be a number of bytes");
-    } else {
-      const bytes = binaryPart.take(size as number, sizeField);
-      decoded[name] = tensorOf(datatype, dimensions, bytes, sizeField);
-    }
+    decoded[name] =
+      size === undefined
+        ? decodeElements(datatype, dimensions, data, `${place}.data`)
+        : tensorOf(datatype, dimensions, binaryPart.take(size, sizeField), sizeField);
   }
   return decoded;
+}
+
+/** How many bytes of a tensor stand behind the JSON; undefined where its data is in it. */
+export function binarySizeOf(
+  { data, parameters }: { readonly data: unknown; readonly parameters: unknown },
+  field: string,
+): number | undefined {
+  const { binary_data_size: size } = parametersOf(parameters, `${field}.parameters`);
+  if (size === undefined) return undefined;
+  if (data !== undefined) throw malformed(field, "has both data and binary data");
+  if (Number.isSafeInteger(size) && (size as number) >= 0) return size as number;
+  throw malformed(`${field}.parameters.binary_data_size`, "must be a number of bytes");
 }
 
 const MAX_RANK = 8;
@@ -302,25 +284,39 @@ function tensorOf(
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 function textsOf(bytes: Uint8Array, shape: readonly number[], field: string): string[] {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const texts: string[] = [];
+  for (const text of stringsOf(bytes, shape, field)) {
+    try {
+      texts.push(utf8.decode(text));
+    } catch {
+      throw new NearsideError("invalid_tensor", "A string is not UTF-8.", { field });
+    }
+  }
+  return texts;
+}
+
+/** The strings of a tensor, which follow their lengths. @throws NearsideError `invalid_tensor` */
+export function stringsOf(
+  bytes: Uint8Array,
+  shape: readonly number[],
+  field: string,
+): Uint8Array[] {
+  const texts: Uint8Array[] = [];
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   let at = 0;
   while (at < bytes.length) {
     const start = at + LENGTH_BYTES;
     if (start > bytes.length) throw wrongSize("BYTES", shape, bytes.length, field);
     at = start + view.getUint32(at, true);
     if (at > bytes.length) throw wrongSize("BYTES", shape, bytes.length, field);
-    try {
-      texts.push(utf8.decode(bytes.subarray(start, at)));
-    } catch {
-      throw new NearsideError("invalid_tensor", "A string is not UTF-8.", { field });
-    }
+    texts.push(bytes.subarray(start, at));
   }
   if (texts.length === elementCount(shape)) return texts;
   throw wrongSize("BYTES", shape, bytes.length, field);
 }
 
-function wrongSize(
+/** Bytes that are no tensor of that shape. */
+export function wrongSize(
   datatype: Datatype,
   shape: readonly number[],
   bytes: number,
@@ -333,17 +329,19 @@ function wrongSize(
   );
 }
 
-interface BinaryParameters {
+/** The parameters that the extension knows. */
+export interface BinaryParameters {
   readonly binary_data?: unknown;
   readonly binary_data_size?: unknown;
   readonly binary_data_output?: unknown;
 }
 
-function parametersOf(parameters: unknown, field: string): BinaryParameters {
+export function parametersOf(parameters: unknown, field: string): BinaryParameters {
   return parameters === undefined ? {} : object(parameters, field);
 }
 
-function requestedOutputs(outputs: unknown, binaryOutputs: boolean): RequestedOutput[] {
+/** The outputs that a request names. @throws NearsideError `invalid_request` */
+export function requestedOutputs(outputs: unknown, binaryOutputs: boolean): RequestedOutput[] {
   if (!Array.isArray(outputs)) throw malformed("outputs", "must be an array");
   return outputs.map((output, index) => {
     const field = `outputs[${index}]`;

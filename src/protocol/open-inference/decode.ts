@@ -38,17 +38,9 @@ function decodeRequest(request: unknown, manifest: Manifest, maxBatch: number): 
   const feeds: Record<string, Tensor> = Object.create(null);
   for (const [index, input] of inputs.entries()) {
     const field = `inputs[${index}]`;
-    const { name } = object(input, field);
-    if (typeof name !== "string") throw malformed(`${field}.name`, "must be a string");
+    const spec = specOf(object(input, field)["name"], manifest, `${field}.name`);
+    const { name } = spec;
     if (name in feeds) throw malformed(`${field}.name`, `repeats "${name}"`);
-    const spec = manifest.inputs.find((one) => one.name === name);
-    if (spec === undefined) {
-      throw new NearsideError(
-        "invalid_tensor",
-        `The model has no input "${name}"; it has ${manifest.inputs.map((one) => `"${one.name}"`).join(", ")}.`,
-        { field: `${field}.name` },
-      );
-    }
     feeds[name] = decodeTensor(object(input, field), spec, field, maxBatch);
   }
   for (const { name } of manifest.inputs) {
@@ -58,17 +50,34 @@ function decodeRequest(request: unknown, manifest: Manifest, maxBatch: number): 
       });
     }
   }
-  return { id, feeds, outputs: decodeOutputs(outputs, manifest) };
+  return { id, feeds, outputs: selectedOutputs(outputs, manifest, optionalParameters) };
 }
 
-function decodeOutputs(outputs: unknown, manifest: Manifest): readonly string[] {
+/** The input that a request names. @throws NearsideError `invalid_request`, `invalid_tensor` */
+export function specOf(name: unknown, { inputs }: Manifest, field: string): TensorSpec {
+  if (typeof name !== "string") throw malformed(field, "must be a string");
+  const spec = inputs.find((one) => one.name === name);
+  if (spec !== undefined) return spec;
+  throw new NearsideError(
+    "invalid_tensor",
+    `The model has no input "${name}"; it has ${inputs.map((one) => `"${one.name}"`).join(", ")}.`,
+    { field },
+  );
+}
+
+/** The outputs that a request names, else all of them. @throws NearsideError `invalid_request`, `invalid_tensor` */
+export function selectedOutputs(
+  outputs: unknown,
+  manifest: Manifest,
+  checkParameters: (parameters: unknown, field: string) => void,
+): readonly string[] {
   const all = manifest.outputs.map(({ name }) => name);
   if (outputs === undefined) return all;
   if (!Array.isArray(outputs)) throw malformed("outputs", "must be an array");
   const names = outputs.map((output, index) => {
     const field = `outputs[${index}]`;
     const { name, parameters } = object(output, field);
-    optionalParameters(parameters, `${field}.parameters`);
+    checkParameters(parameters, `${field}.parameters`);
     if (typeof name !== "string") throw malformed(`${field}.name`, "must be a string");
     if (!all.includes(name)) {
       throw new NearsideError(
@@ -92,6 +101,21 @@ function decodeTensor(
   maxBatch: number,
 ): Tensor {
   optionalParameters(parameters, `${field}.parameters`);
+  const dimensions = checkInput({ shape, datatype }, spec, field, maxBatch);
+  return decodeElements(spec.datatype, dimensions, data, `${field}.data`);
+}
+
+/**
+ * The shape of an input, if it fits the model.
+ *
+ * @throws NearsideError `invalid_request`, `invalid_tensor`, `batch_too_large`
+ */
+export function checkInput(
+  { shape, datatype }: { readonly shape?: unknown; readonly datatype?: unknown },
+  spec: TensorSpec,
+  field: string,
+  maxBatch: number,
+): number[] {
   if (typeof datatype !== "string" || !isDatatype(datatype)) {
     throw malformed(
       `${field}.datatype`,
@@ -109,11 +133,10 @@ function decodeTensor(
   }
   const dimensions = decodeShape(shape, spec, `${field}.shape`);
   refuseBatch(spec, dimensions, maxBatch, `${field}.shape[0]`);
-  return decodeElements(datatype, dimensions, data, `${field}.data`);
+  return dimensions;
 }
 
-/** @throws NearsideError `batch_too_large` */
-export function refuseBatch(
+function refuseBatch(
   spec: TensorSpec | undefined,
   shape: readonly number[],
   maxBatch: number,
@@ -143,9 +166,20 @@ function decodeShape(shape: unknown, spec: TensorSpec, field: string): number[] 
   );
 }
 
-/** Parameters are passed through by the protocol; Nearside acts on none in JSON form, but refuses to ignore binary data. */
+/** What names memory of the server's machine, or the state that it keeps for whoever names it. */
+const OTHERS_STATE = /^(?:shared_memory_|sequence_)/;
+
+/** @throws NearsideError `invalid_request` for a parameter that no caller may set, wherever the model runs */
+export function refuseState(parameters: unknown, field: string): void {
+  if (parameters === undefined) return;
+  const name = Object.keys(object(parameters, field)).find((key) => OTHERS_STATE.test(key));
+  if (name !== undefined) throw malformed(`${field}.${name.slice(0, 64)}`, "is not offered");
+}
+
+/** Nearside acts on none in JSON form, and passes none on, but refuses to ignore binary data. */
 function optionalParameters(parameters: unknown, field: string): void {
   if (parameters === undefined) return;
+  refuseState(parameters, field);
   const { binary_data, binary_data_size, binary_data_output } = object(parameters, field);
   if (binary_data === true || binary_data_size !== undefined || binary_data_output === true) {
     throw malformed(

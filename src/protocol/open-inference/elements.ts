@@ -192,7 +192,8 @@ class InexactIntegerError extends Error {
 
 const INTEGER_TEXT = /^-?\d+$/;
 
-const keepDigits: JsonReviver = (_key, value, { source }) => {
+/** Integers of 64 bits as they stand in the text. */
+export const keepDigits: JsonReviver = (_key, value, { source }) => {
   const isRounded = Number.isInteger(value) && !Number.isSafeInteger(value);
   return isRounded && source !== undefined && INTEGER_TEXT.test(source) ? BigInt(source) : value;
 };

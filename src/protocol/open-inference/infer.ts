@@ -3,15 +3,17 @@ import type { Context } from "../../context.ts";
 import { NearsideError } from "../../errors.ts";
 import { callOrigin } from "../../origin/call-origin.ts";
 import { inferPath } from "../../origin/remote-session.ts";
+import { answerLimit } from "../../origin/tensor-answer.ts";
 import type { Target } from "../../routing/choose.ts";
 import { elementCount, type Tensor } from "../../runtime/tensor.ts";
 import { decodeJson, isJson, type MediaType, mediaType, readBody } from "../body.ts";
-import { passThrough } from "../pass-through.ts";
 import { answer, type Exchange } from "../pipeline.ts";
-import type { Forwarded, Origin } from "../run.ts";
-import { BINARY_MEDIA_TYPE, HEADER_LENGTH, headerLengthOf, inputHeads } from "./binary.ts";
-import { decodeInferRequest, type InferRequest, refuseBatch } from "./decode.ts";
+import type { Origin } from "../run.ts";
+import { BINARY_MEDIA_TYPE, HEADER_LENGTH, headerLengthOf } from "./binary.ts";
+import { decodeInferRequest, type InferRequest } from "./decode.ts";
 import { encodeInferResponse } from "./encode.ts";
+import { answerHeaders, jsonForPool } from "./pool-form.ts";
+import { decodeRawRequest, encodeRawRequest, type RawRequest } from "./raw-request.ts";
 
 /**
  * JSON spends up to 20 bytes on a float: a 224×224×3 image fits. Text, parsed values and tensors of a body
@@ -54,11 +56,14 @@ function jsonExchange(
       new Response(encodeInferResponse(manifest, id, outputs, tensors), {
         headers: { "content-type": "application/json" },
       }),
-    forward: (origin, input, body, manifest) =>
-      forward(origin, body, manifest, unitsOf(input), {
-        "content-type": "application/json",
-        accept: "application/json",
-      }),
+    async forward(origin, input, body, manifest) {
+      const response = await forward(origin, manifest, {
+        body: jsonForPool(body, input),
+        headers: { "content-type": "application/json", accept: "application/json" },
+        shapes: Object.entries(input.feeds).map(([name, { shape }]) => ({ name, shape })),
+      });
+      return { response, units: unitsOf(input) };
+    },
     answerOf: (tensors) => ({ form: "tensors", tensors }),
     units: (_, input) => unitsOf(input),
   };
@@ -68,46 +73,39 @@ function unitsOf({ feeds }: InferRequest): { readonly elements: number } {
   return { elements: Object.values(feeds).reduce((sum, { data }) => sum + data.length, 0) };
 }
 
-interface BinaryInput {
-  readonly elements: number;
-}
-
-/** Bytes that only a pool can use: they are passed on as they are. */
-function binaryExchange(request: Request, headerLength: number): Exchange<BinaryInput, never> {
+/** Bytes that only a pool can use: they go there as they are, behind JSON that is what was read of it. */
+function binaryExchange(request: Request, headerLength: number): Exchange<RawRequest, never> {
   return {
     maxBodyBytes: () => MAX_BODY_BYTES,
     read: (_manifest, maxBytes) => readBody(request, maxBytes),
     decode(body, manifest, limits) {
       if (limits?.placement !== "origin") throw notHere();
-      const heads = inputHeads(body, headerLength);
-      for (const [index, { name, shape }] of heads.entries()) {
-        const spec = manifest.inputs.find((input) => input.name === name);
-        refuseBatch(spec, shape, limits.maxBatch, `inputs[${index}].shape[0]`);
-      }
-      return { elements: heads.reduce((sum, { shape }) => sum + elementCount(shape), 0) };
+      return decodeRawRequest(body, headerLength, manifest, limits.maxBatch);
     },
-    estimate: ({ elements }) => ({ elements }),
+    estimate: elementsOf,
     run() {
       throw notHere();
     },
     encode() {
       throw notHere();
     },
-    forward: (origin, { elements }, body, manifest) =>
-      forward(
-        origin,
-        body,
-        manifest,
-        { elements },
-        {
-          "content-type": BINARY_MEDIA_TYPE,
-          accept: `${BINARY_MEDIA_TYPE}, application/json`,
-          [HEADER_LENGTH]: String(headerLength),
-        },
-      ),
+    async forward(origin, input, _body, manifest) {
+      const { body, headerLength: length } = encodeRawRequest(input);
+      const headers = {
+        "content-type": BINARY_MEDIA_TYPE,
+        accept: `${BINARY_MEDIA_TYPE}, application/json`,
+        [HEADER_LENGTH]: String(length),
+      };
+      const response = await forward(origin, manifest, { body, headers, shapes: input.inputs });
+      return { response, units: elementsOf(input) };
+    },
     answerOf: () => ({ form: "tensors", tensors: {} }),
-    units: (_, { elements }) => ({ elements }),
+    units: (_, input) => elementsOf(input),
   };
+}
+
+function elementsOf({ inputs }: RawRequest): { readonly elements: number } {
+  return { elements: inputs.reduce((sum, { shape }) => sum + elementCount(shape), 0) };
 }
 
 function notHere(): NearsideError {
@@ -118,27 +116,23 @@ function notHere(): NearsideError {
   );
 }
 
-/** Sends the body as it came, and passes the answer on as it comes. */
+interface ForPool {
+  readonly body: Uint8Array<ArrayBuffer>;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly shapes: readonly { readonly name: string; readonly shape: readonly number[] }[];
+}
+
+/** Asks the pool, and passes its answer on once it is known to be one. */
 async function forward(
-  origin: Origin,
-  body: Uint8Array<ArrayBuffer>,
+  { caller, onAnswer }: Origin,
   manifest: Manifest,
-  units: Readonly<Record<string, number>>,
-  headers: Readonly<Record<string, string>>,
-): Promise<Forwarded> {
-  const { caller } = origin;
+  { body, headers, shapes }: ForPool,
+): Promise<Response> {
   const path = inferPath(caller, manifest);
-  const upstream = await callOrigin(caller, { path, body, headers });
-  origin.onAnswer(upstream.headers);
-  if (upstream.body === null) {
-    throw new NearsideError("origin_failed", "The origin's answer has no body.");
-  }
-  const answerHeaders = new Headers({ "content-type": "application/json" });
-  const length = upstream.headers.get(HEADER_LENGTH);
-  if (length !== null && /^\d+$/.test(length)) {
-    answerHeaders.set("content-type", BINARY_MEDIA_TYPE);
-    answerHeaders.set(HEADER_LENGTH, length);
-  }
-  const { body: passed, ended } = passThrough(upstream.body, upstream.status, caller.signal);
-  return { response: new Response(passed, { headers: answerHeaders }), units, ended };
+  const upstream = await callOrigin(caller, { path, body, headers, idempotent: true });
+  onAnswer(upstream.headers);
+  const byName = Object.fromEntries(shapes.map(({ name, shape }) => [name, shape]));
+  const bytes = await upstream.bytes(answerLimit(manifest, byName));
+  const asBytes = HEADER_LENGTH in headers;
+  return new Response(bytes, { headers: answerHeaders(upstream.headers, bytes, asBytes) });
 }

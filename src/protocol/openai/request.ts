@@ -1,4 +1,6 @@
+import type { Units } from "../../billing/meter.ts";
 import { NearsideError } from "../../errors.ts";
+import type { Ceiling } from "./usage.ts";
 import { decodeJson, isJson, mediaType, parseJson, readBody } from "../body.ts";
 
 /** As much as a pool takes: long conversations, and pictures in them. */
@@ -53,6 +55,43 @@ export function bodyForPool(
     ...(!asksForUsage && { stream_options: { ...options, include_usage: true } }),
   };
   return Uint8Array.from(new TextEncoder().encode(JSON.stringify(changed)));
+}
+
+/** Tokens of an answer whose length the caller does not bound. */
+const USUAL_TOKENS = 256;
+/** One that bounds it by more is taken at so many; what comes above is paid all the same. */
+const MOST_TOKENS = 16_384;
+/** Of the body, JSON included: more than a token has in most languages. */
+const BYTES_PER_TOKEN = 4;
+
+/** What a request is admitted for: what it will have used is known at its end only. */
+export function estimateOf({ body, bytes }: OpenAiRequest): Units {
+  const wanted = body["max_completion_tokens"] ?? body["max_tokens"];
+  const each = isCount(wanted) ? Math.min(wanted, MOST_TOKENS) : USUAL_TOKENS;
+  const choices = isCount(body["n"]) ? Math.min(body["n"], 128) : 1;
+  return {
+    prompt_tokens: Math.ceil(bytes.length / BYTES_PER_TOKEN),
+    completion_tokens: each * choices,
+  };
+}
+
+/**
+ * What a request can have used at most, whatever the pool says: what the caller allows, and a byte for each token
+ * of the prompt. Pictures that are only named by their address have more tokens than that; they are not paid for.
+ */
+export function tokenCeiling({ body, bytes }: OpenAiRequest): Ceiling {
+  const wanted = body["max_completion_tokens"] ?? body["max_tokens"];
+  const { n, best_of: candidates, prompt } = body;
+  const choices = Math.max(isCount(n) ? n : 1, isCount(candidates) ? candidates : 1);
+  const prompts = Array.isArray(prompt) && typeof prompt[0] !== "number" ? prompt.length : 1;
+  return {
+    prompt_tokens: bytes.length,
+    completion_tokens: isCount(wanted) ? wanted * choices * prompts : Number.MAX_SAFE_INTEGER,
+  };
+}
+
+export function isCount(value: unknown): value is number {
+  return typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
 }
 
 export function isObject(value: unknown): value is Readonly<Record<string, unknown>> {

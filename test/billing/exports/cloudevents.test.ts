@@ -6,7 +6,7 @@ import {
   cloudEventsRequest,
   deliverCloudEvents,
 } from "../../../src/billing/exports/cloudevents.ts";
-import { NOON, ledgerEvent } from "../support.ts";
+import { NOON, exportedEvent } from "../support.ts";
 
 const target = {
   url: "https://meter.test/api/v1/events",
@@ -17,7 +17,7 @@ const target = {
 const rows = ["a", "b", "c"].map((id, seq) => ({
   seq,
   target: "openmeter",
-  event: ledgerEvent({ id }),
+  event: exportedEvent({ id }),
   attempts: 0,
 }));
 
@@ -41,7 +41,7 @@ function collector({ dislikes = "", outages = 0 } = {}) {
 
 describe("a CloudEvent", () => {
   it("has what the standard requires, and what was used", () => {
-    const event = ledgerEvent({ id: "e-1", requestId: "r-1", variant: "canary" });
+    const event = exportedEvent({ id: "e-1", requestId: "r-1", variant: "canary" });
     expect(cloudEventOf(target, event)).toEqual({
       specversion: "1.0",
       id: "e-1",
@@ -61,12 +61,21 @@ describe("a CloudEvent", () => {
         price: "plain",
         requests: 1,
         amount_nano_usd: 130,
+        list_amount_nano_usd: 130,
       },
     });
   });
 
+  it("says what is charged, and the list price beside it", () => {
+    const event = { ...exportedEvent(), net: 0 };
+    expect(cloudEventOf(target, event).data).toMatchObject({
+      amount_nano_usd: 0,
+      list_amount_nano_usd: 130,
+    });
+  });
+
   it("can't have its own fields overwritten by a unit's name", () => {
-    const event = { ...ledgerEvent(), units: { requests: 9, amount_nano_usd: 0 } };
+    const event = { ...exportedEvent(), units: { requests: 9, amount_nano_usd: 0 } };
     expect(cloudEventOf(target, event).data).toMatchObject({ requests: 1, amount_nano_usd: 130 });
   });
 

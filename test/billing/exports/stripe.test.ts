@@ -6,8 +6,8 @@ import {
   interpretMeterEvent,
   meterEventRequest,
 } from "../../../src/billing/exports/stripe.ts";
-import type { LedgerEvent } from "../../../src/billing/ledger/event.ts";
-import { DAY, NOON, ledgerEvent } from "../support.ts";
+import type { ExportedEvent } from "../../../src/billing/ledger/event.ts";
+import { DAY, NOON, exportedEvent } from "../support.ts";
 
 const target: StripeTarget = {
   origin: "https://stripe.test",
@@ -17,7 +17,7 @@ const target: StripeTarget = {
   value: "tokens",
 };
 
-const rowOf = (event: LedgerEvent) => ({ seq: 1, target: "stripe", event, attempts: 0 });
+const rowOf = (event: ExportedEvent) => ({ seq: 1, target: "stripe", event, attempts: 0 });
 
 /** A stand-in that keeps to Stripe's published rules. */
 function stripe({ now = NOON, outage = () => false as boolean | "after" } = {}) {
@@ -47,7 +47,7 @@ function stripe({ now = NOON, outage = () => false as boolean | "after" } = {}) 
 
 describe("a meter event", () => {
   it("is what Stripe asks for", async () => {
-    const event = ledgerEvent({ id: "e-1", at: NOON + 999, units: { tokens: 25 } });
+    const event = exportedEvent({ id: "e-1", at: NOON + 999, units: { tokens: 25 } });
     const request = meterEventRequest(target, event);
     expect(request?.url).toBe("https://stripe.test/v1/billing/meter_events");
     expect(request?.method).toBe("POST");
@@ -67,13 +67,20 @@ describe("a meter event", () => {
     ["requests", "1"],
     ["amount", "130"],
   ])("counts %s", async (value, counted) => {
-    const request = meterEventRequest({ ...target, value }, ledgerEvent());
+    const request = meterEventRequest({ ...target, value }, exportedEvent());
     expect(new URLSearchParams(await request?.text()).get("payload[value]")).toBe(counted);
+  });
+
+  it("counts what is charged, not the list price; one that is free is not sent", () => {
+    const counted = (net: number) =>
+      meterEventRequest({ ...target, value: "amount" }, { ...exportedEvent(), net });
+    expect(counted(0)).toBeUndefined();
+    return expect(counted(30)?.text()).resolves.toContain("payload%5Bvalue%5D=30");
   });
 
   it("is not sent where there is nothing to count", async () => {
     const { fetch, seen } = stripe();
-    const row = rowOf(ledgerEvent({ units: { items: 1 } }));
+    const row = rowOf(exportedEvent({ units: { items: 1 } }));
     expect(await deliverToStripe(target, row, { fetch, now: NOON })).toEqual({ kind: "delivered" });
     expect(seen.size).toBe(0);
   });
@@ -81,7 +88,7 @@ describe("a meter event", () => {
   it("counts once through outages before and after it has arrived", async () => {
     const outages: (boolean | "after")[] = [true, "after", true];
     const { fetch, seen } = stripe({ outage: () => outages.shift() ?? false });
-    const row = rowOf(ledgerEvent({ id: "e-1" }));
+    const row = rowOf(exportedEvent({ id: "e-1" }));
     const kinds: string[] = [];
     do kinds.push((await deliverToStripe(target, row, { fetch, now: NOON })).kind);
     while (kinds.at(-1) !== "delivered");
@@ -92,7 +99,7 @@ describe("a meter event", () => {
   it("that is older than Stripe takes is not tried", async () => {
     const { fetch, seen } = stripe();
     const deliver = (at: number) =>
-      deliverToStripe(target, rowOf(ledgerEvent({ at })), { fetch, now: NOON });
+      deliverToStripe(target, rowOf(exportedEvent({ at })), { fetch, now: NOON });
     expect(await deliver(NOON - 35 * DAY - 1)).toMatchObject({ kind: "never" });
     expect(await deliver(NOON - 35 * DAY)).toEqual({ kind: "delivered" });
     expect(seen.size).toBe(1);

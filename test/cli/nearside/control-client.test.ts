@@ -1,100 +1,59 @@
-import { createServer, type IncomingHttpHeaders, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
 import { mkdir } from "node:fs/promises";
 import { userInfo } from "node:os";
 import path from "node:path";
-import { text } from "node:stream/consumers";
 
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { beforeEach, describe, expect, it } from "vitest";
 
 import { startBridge } from "../../../src/cli/bridge/server.ts";
-import { openControl } from "../../../src/cli/nearside/open-control.ts";
+import { findEdge, openControl } from "../../../src/cli/nearside/open-control.ts";
 import { lockState } from "../../../src/cli/state-lock.ts";
 import { MemoryBucket, MemoryNamespace } from "../../support/memory-bucket.ts";
+import { type Answer, recordingControl } from "./recording-control.ts";
 import { sayTo, type TemporaryFolder, temporaryFolder } from "../support.ts";
 
-interface Recorded {
-  readonly request: string;
-  readonly headers: IncomingHttpHeaders;
-  readonly body: unknown;
-}
-
-interface Answer {
-  readonly status?: number;
-  readonly etag?: string;
-  readonly body?: unknown;
-}
-
-let server: Server;
-let url: string;
-let seen: Recorded[] = [];
-/** By method and path; anything else is not found. */
-let answers: Record<string, Answer> = {};
-
-beforeAll(async () => {
-  server = createServer(async (request, response) => {
-    const sent = await text(request);
-    const line = `${request.method} ${request.url}`;
-    seen.push({
-      request: line,
-      headers: request.headers,
-      body: sent === "" ? undefined : JSON.parse(sent),
-    });
-    const {
-      status = 200,
-      etag,
-      body = { changes: [] },
-    } = answers[line] ?? {
-      status: 404,
-      body: { code: "label_not_found", detail: "nothing here" },
-    };
-    response.writeHead(status, etag === undefined ? {} : { etag });
-    response.end(typeof body === "string" ? body : JSON.stringify(body));
-  });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-});
-afterAll(() => new Promise((resolve) => server.close(resolve)));
-beforeEach(() => {
-  seen = [];
-  answers = {};
-});
+const control = recordingControl();
 
 const say = (line: string, env: Record<string, string> = {}) =>
-  sayTo({ NEARSIDE_CONTROL_URL: url, NEARSIDE_ADMIN_TOKEN: "secret", ...env }, line.split(" "));
+  sayTo(
+    { NEARSIDE_CONTROL_URL: control.url, NEARSIDE_ADMIN_TOKEN: "secret", ...env },
+    line.split(" "),
+  );
 
 const LABEL = "/v1/models/m/labels/canary";
 
 describe("a change", () => {
   it("shows the ETag of what it looked at, the token and who asks", async () => {
-    answers[`GET ${LABEL}`] = { etag: '"one"', body: { version: 1 } };
-    answers[`PUT ${LABEL}`] = {};
+    control.answers[`GET ${LABEL}`] = { etag: '"one"', body: { version: 1 } };
+    control.answers[`PUT ${LABEL}`] = {};
     await say("label m canary 2", { NEARSIDE_ACTOR: "Ada Lovelace" });
-    expect(seen.map(({ request }) => request)).toEqual([`GET ${LABEL}`, `PUT ${LABEL}`]);
-    expect(seen[1]?.body).toEqual({ version: 2 });
-    expect(seen[1]?.headers).toMatchObject({
+    expect(control.seen.map(({ request }) => request)).toEqual([`GET ${LABEL}`, `PUT ${LABEL}`]);
+    expect(control.seen[1]?.body).toEqual({ version: 2 });
+    expect(control.seen[1]?.headers).toMatchObject({
       "if-match": '"one"',
       authorization: "Bearer secret",
       "nearside-actor": "Ada Lovelace",
       "content-type": "application/json",
     });
-    expect(seen[1]?.headers).not.toHaveProperty("if-none-match");
+    expect(control.seen[1]?.headers).not.toHaveProperty("if-none-match");
   });
 
   it("creates only what is not there yet", async () => {
-    answers[`PUT ${LABEL}?dry-run=true`] = {};
+    control.answers[`PUT ${LABEL}?dry-run=true`] = {};
     const { exitCode } = await say("label m canary 2 --dry-run");
     expect(exitCode).toBe(0);
-    expect(seen[1]?.headers).toMatchObject({ "if-none-match": "*" });
-    expect(seen[1]?.headers).not.toHaveProperty("if-match");
-    expect(seen[1]?.headers["nearside-actor"]).toBe(userInfo().username);
+    expect(control.seen[1]?.headers).toMatchObject({ "if-none-match": "*" });
+    expect(control.seen[1]?.headers).not.toHaveProperty("if-match");
+    expect(control.seen[1]?.headers["nearside-actor"]).toBe(userInfo().username);
   });
 
   it("is not sent when the look fails for another reason", async () => {
-    answers[`GET ${LABEL}`] = { status: 404, body: { code: "model_not_found", detail: "No m." } };
+    control.answers[`GET ${LABEL}`] = {
+      status: 404,
+      body: { code: "model_not_found", detail: "No m." },
+    };
     const { err, exitCode } = await say("label m canary 2");
     expect([err, exitCode]).toEqual(["No m.\n`npx nearside models` lists them.\n", 1]);
-    expect(seen).toHaveLength(1);
+    expect(control.seen).toHaveLength(1);
   });
 });
 
@@ -125,9 +84,9 @@ describe("a plan of a rollout", () => {
     ],
   ])("says what was said:%s", async (options, plan) => {
     await say(`rollout start m 2${options}`);
-    expect(seen[0]).toMatchObject({ request: "POST /v1/models/m/rollout" });
-    expect(seen[0]?.body).toEqual({ version: 2, ...plan });
-    expect(seen[0]?.headers["if-none-match"]).toBe("*");
+    expect(control.seen[0]).toMatchObject({ request: "POST /v1/models/m/rollout" });
+    expect(control.seen[0]?.body).toEqual({ version: 2, ...plan });
+    expect(control.seen[0]?.headers["if-none-match"]).toBe("*");
   });
 });
 
@@ -165,7 +124,7 @@ describe("a refusal", () => {
       "This is not the admin token.\nNEARSIDE_ADMIN_TOKEN must be the control plane's ADMIN_TOKEN: `npx wrangler secret put ADMIN_TOKEN --config workers/control/wrangler.toml` sets it.\n",
     ],
   ])("%s", async (_, answer, message) => {
-    answers["GET /v1/models/m/flag"] = answer;
+    control.answers["GET /v1/models/m/flag"] = answer;
     expect(await say("flag get m")).toEqual({ out: "", err: message, exitCode: 1 });
   });
 
@@ -173,12 +132,12 @@ describe("a refusal", () => {
     ["a page of somebody else", { status: 502, body: "<html>" }, "answered with status 502, and"],
     ["an answer of another shape", { body: [] }, "does not answer as this version of Nearside"],
   ])("names %s", async (_, answer, message) => {
-    answers["GET /v1/models/m/labels/canary"] = answer;
+    control.answers["GET /v1/models/m/labels/canary"] = answer;
     expect((await say("label m canary")).err).toContain(message);
   });
 
   it("is one JSON document with --json", async () => {
-    answers["GET /v1/models/m/flag"] = {
+    control.answers["GET /v1/models/m/flag"] = {
       status: 404,
       body: { code: "flag_not_found", detail: "none", field: "model" },
     };
@@ -210,23 +169,23 @@ describe("a watch", () => {
       stats: { step: { baseline: { requests: 0 }, candidate: { requests: 9 } } },
     };
     const status = "GET /v1/models/m/rollout";
-    answers[status] = { status: 503, body: "busy" };
-    const env = { NEARSIDE_CONTROL_URL: url, NEARSIDE_ADMIN_TOKEN: "secret" };
+    control.answers[status] = { status: 503, body: "busy" };
+    const env = { NEARSIDE_CONTROL_URL: control.url, NEARSIDE_ADMIN_TOKEN: "secret" };
     const watched = await sayTo(env, ["rollout", "status", "m", "--watch"], {
-      wait: async () => void (answers[status] = { body: rollout }),
+      wait: async () => void (control.answers[status] = { body: rollout }),
     });
     expect(watched).toMatchObject({ exitCode: 0, err: "" });
     expect(watched.out).toContain("  errors    0 of 9 failed\n");
-    answers[status] = { body: { ...rollout, status: "rolled_back", reason: "errors" } };
+    control.answers[status] = { body: { ...rollout, status: "rolled_back", reason: "errors" } };
     expect(await say("rollout status m --watch")).toMatchObject({ exitCode: 1 });
   });
 
   it("gives up when it stays away", async () => {
-    answers["GET /v1/models/m/rollout"] = { status: 503, body: "busy" };
+    control.answers["GET /v1/models/m/rollout"] = { status: 503, body: "busy" };
     const { exitCode, err } = await say("rollout status m --watch");
     expect(exitCode).toBe(1);
     expect(err).toContain("status 503");
-    expect(seen).toHaveLength(15);
+    expect(control.seen).toHaveLength(15);
   });
 });
 
@@ -244,11 +203,12 @@ describe("the control plane", () => {
   const REMOTE = { NEARSIDE_CONTROL_URL: "https://control.test/", NEARSIDE_ADMIN_TOKEN: "t" };
 
   it("is that of the running `npm start`, unless --remote says otherwise", async () => {
-    const control = { controlUrl: url, adminToken: "local" };
-    const bridge = await startBridge(store, stateFolder, control);
+    const places = { controlUrl: control.url, adminToken: "local", edgeUrl: "http://edge.test" };
+    const bridge = await startBridge(store, stateFolder, places);
     const local = await openControl({ remote: false, stateFolder, env: REMOTE });
     const remote = await openControl({ remote: true, stateFolder, env: REMOTE });
-    expect([local.url, remote.url]).toEqual([url, "https://control.test"]);
+    expect(await findEdge({ remote: false, stateFolder, env: {} })).toBe("http://edge.test");
+    expect([local.url, remote.url]).toEqual([control.url, "https://control.test"]);
     await bridge.stop();
     const other = await openControl({ remote: false, stateFolder, env: REMOTE });
     expect(other.url).toBe("https://control.test");
@@ -270,6 +230,19 @@ describe("the control plane", () => {
       "is still getting ready",
     );
     await lock.release();
+  });
+
+  it.each([
+    [false, {}, "No edge answers: run `npm start`, or set NEARSIDE_EDGE_URL."],
+    [true, {}, "--remote needs NEARSIDE_EDGE_URL"],
+    [true, { NEARSIDE_EDGE_URL: "x.test" }, 'NEARSIDE_EDGE_URL is no address: "x.test"'],
+  ])("has no edge beside it with --remote %s and %j", async (remote, env, message) => {
+    await expect(findEdge({ remote, stateFolder, env })).rejects.toThrow(message);
+  });
+
+  it("has the edge beside it that the environment names", async () => {
+    const env = { NEARSIDE_EDGE_URL: "https://edge.test/" };
+    expect(await findEdge({ remote: true, stateFolder, env })).toBe("https://edge.test");
   });
 
   it("that does not answer is named", async () => {

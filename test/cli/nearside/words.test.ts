@@ -39,13 +39,16 @@ describe("help", () => {
     },
   );
 
-  it.each(["flag", "rollout", "catalog"])("of `%s` lists what may follow", async (family) => {
-    const { out, err, exitCode } = await say(store, family, "--help");
-    for (const name of NAMES) {
-      expect(out.includes(`  ${name} `)).toBe(name.startsWith(`${family} `));
-    }
-    expect([err, exitCode]).toEqual(["", 0]);
-  });
+  it.each(["flag", "rollout", "catalog", "account", "key", "price", "receipt"])(
+    "of `%s` lists what may follow",
+    async (family) => {
+      const { out, err, exitCode } = await say(store, family, "--help");
+      for (const name of NAMES) {
+        expect(out.includes(`  ${name} `)).toBe(name.startsWith(`${family} `));
+      }
+      expect([err, exitCode]).toEqual(["", 0]);
+    },
+  );
 
   it("asked for beside words that are missing still helps", async () => {
     expect(await say(store, "verify", "-h")).toMatchObject({ exitCode: 0 });
@@ -89,6 +92,27 @@ const NONSENSE: [string, string][] = [
   ["rollout start m 2 --steps 5,1,100", "--steps takes rising percentages"],
   ["rollout start m 2 --steps 5,50", "--steps takes rising percentages"],
   ["rollout start m 2 --max-cost-ratio no", "--max-cost-ratio takes a number such as"],
+  ["account create", "needs <name>"],
+  ["account create x --day-limit 1,5", '--day-limit is "1,5", which is not dollars'],
+  ["account create x --grace -1", '--grace is "-1", and can\'t be below zero.'],
+  ["account create x --models a,,b", "--models takes names with commas between them"],
+  ["account set acc_a", "Say what is to change"],
+  ["account set acc_a --dry-run", "Say what is to change"],
+  ["account set acc_a --suspend --resume", "either --suspend or --resume"],
+  ["key", '"key" is half a command.'],
+  ["key create acc_a", "needs <name>"],
+  ["key create acc_a x --expires yesterday", "--expires takes days such as 30d"],
+  ["key create acc_a x --expires 2020-01-01", "or a time to come"],
+  ["key rotate acc_a key_a --overlap 1.5", "--overlap takes a whole number"],
+  ["credit acc_a", "needs <dollars>"],
+  ["credit acc_a 1e3", '<dollars> is "1e3", which is not dollars'],
+  ["credit acc_a 0.00", "<dollars> is nothing."],
+  ["credit acc_a -5", "can't be below zero"],
+  ["credit acc_a -5 --refund", "can't be below zero"],
+  ["credit acc_a 1 --refund --adjust", "either --refund or --adjust"],
+  ["statement acc_a --month november", "--month takes a month such as 2026-11"],
+  ["usage acc_a --from 2026-13", "--from takes a month, a day or an hour"],
+  ["receipt verify", "needs <file|->"],
   ["catalog diff 0", "<number> takes a whole number from 1 up"],
   ["verify a --version 1e3", '--version takes a whole number from 1 up, not "1e3".'],
 ];

@@ -36,13 +36,13 @@ describe("pools", () => {
       json: { catalog: 2, changes: [{ field: "pools.gpu", after: GPU }] },
     });
     const seen = await get("/v1/pools/gpu");
-    expect(seen.json).toMatchObject({ ...GPU, timeoutMs: 30_000, allowPrivate: false, sign: true });
+    expect(seen.json).toMatchObject({ ...GPU, timeoutMs: 10_000, allowPrivate: false, sign: true });
     const changed = await ask("PUT", "/v1/pools/gpu", {
       body: { ...GPU, timeoutMs: 5_000 },
       headers: { "if-match": seen.etag },
     });
     expect(changed.json).toMatchObject({
-      changes: [{ field: "pools.gpu.timeoutMs", before: 30_000, after: 5_000 }],
+      changes: [{ field: "pools.gpu.timeoutMs", before: 10_000, after: 5_000 }],
     });
     await setRoute("gpu");
     expect((await get("/v1/pools")).json).toMatchObject([{ name: "gpu", models: ["m"], ...GPU }]);

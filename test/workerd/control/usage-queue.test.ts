@@ -85,7 +85,7 @@ describe("the consumer of the queue `usage`", () => {
     expect(JSON.stringify((await get("/v1/models/b/shadows")).json)).toContain('"items":4');
   });
 
-  it("lets what is no event end among the dead letters, with a word in the log", async () => {
+  it("files what is no event among the dead at once, with a word in the log", async () => {
     const warned: unknown[] = [];
     const batch = batchOf([{ kind: "request" }, "nonsense", { ...shadow, billed: true }]);
     await consumeUsage(batch, {
@@ -93,8 +93,17 @@ describe("the consumer of the queue `usage`", () => {
       log: { warn: (event, fields) => void warned.push([event, fields?.field]), error() {} },
     });
     const result = await getQueueResult(batch, createExecutionContext());
-    expect(result.explicitAcks).toEqual([]);
-    expect(result.retryMessages.map(({ msgId }) => msgId)).toEqual(["0", "1", "2"]);
+    expect(result.explicitAcks.toSorted()).toEqual(["0", "1", "2"]);
+    expect(result.retryMessages).toEqual([]);
+    const { json } = await get("/v1/usage/dead");
+    expect(json).toMatchObject({
+      dead: [
+        { id: "0", reason: "malformed", body: { kind: "request" } },
+        { id: "1", reason: "malformed", body: "nonsense" },
+        { id: "2", reason: "malformed" },
+      ],
+      isWhole: true,
+    });
     expect(warned).toEqual([
       ["usage_malformed", expect.any(String)],
       ["usage_malformed", ""],
@@ -111,12 +120,36 @@ describe("the consumer of the queue `usage`", () => {
     const errors: string[] = [];
     const batch = batchOf([requestOf("a"), requestOf("b"), requestOf("a"), "nonsense"]);
     await consumeUsage(batch, {
+      ...real,
       rolloutsOf,
       log: { warn() {}, error: (event) => void errors.push(event) },
     });
     const result = await getQueueResult(batch, createExecutionContext());
-    expect(result.explicitAcks).toEqual(["1"]);
-    expect(result.retryMessages.map(({ msgId }) => msgId).toSorted()).toEqual(["0", "2", "3"]);
+    expect(result.explicitAcks.toSorted()).toEqual(["1", "3"]);
+    expect(result.retryMessages.map(({ msgId }) => msgId).toSorted()).toEqual(["0", "2"]);
     expect(errors).toEqual(["usage_not_counted"]);
+  });
+
+  it("asks again for what is no event while it can't be filed, and later each time", async () => {
+    const delays: unknown[] = [];
+    const message = (attempts: number) => ({
+      id: "m",
+      body: "nonsense",
+      attempts,
+      timestamp: new Date(0),
+      ack: () => delays.push("acked"),
+      retry: (options?: QueueRetryOptions) => delays.push(options?.delaySeconds),
+    });
+    const real = contextOf(env, "usage");
+    const put = () => Promise.reject(new Error("away"));
+    await consumeUsage(
+      { messages: [1, 5, 10, 99].map(message) },
+      {
+        ...real,
+        deadUsage: { put } as unknown as typeof real.deadUsage,
+        log: { warn() {}, error() {} },
+      },
+    );
+    expect(delays).toEqual([2, 32, 900, 900]);
   });
 });

@@ -34,7 +34,17 @@ beforeAll(async () => {
       llama: {
         versions: { 1: writer("llama"), 2: writer("llama", 2) },
         labels: { stable: 1 },
-        origin: { pool: "words", model: "meta/llama", limits: { maxBodyBytes: 200 } },
+        origin: {
+          pool: "words",
+          model: "meta/llama",
+          versioned: true,
+          limits: { maxBodyBytes: 200 },
+        },
+      },
+      canary: {
+        versions: { 1: writer("canary"), 2: writer("canary", 2) },
+        labels: { stable: 2 },
+        origin: { pool: "words" },
       },
       homeless: one(writer("homeless")),
       wrong: { ...one(writer("wrong")), origin: { pool: "tensors" } },
@@ -44,6 +54,7 @@ beforeAll(async () => {
     pools: { words: pool("openai"), tensors: pool("open-inference") },
     flags: {
       flags: {
+        canary: { state: "ENABLED", variants: { old: 1 }, defaultVariant: "old" },
         llama: {
           state: "ENABLED",
           variants: { next: { version: 2, placement: "origin" } },
@@ -132,10 +143,30 @@ describe("a completion", () => {
     expect(headers.get("nearside-reason")).toBe("STATIC");
   });
 
-  it.each(["v1/completions", "v1/embeddings"])("goes the same way from %s", async (path) => {
+  it.each<[string, object, string]>([
+    ["v1/chat/completions", {}, "false"],
+    ["v1/completions", { prompt: "Say é." }, "false"],
+    ["v1/embeddings", { input: ["Say é."] }, "true"],
+  ])("goes the same way from %s: %j, computed twice: %s", async (path, more, idempotent) => {
     const { chat, origin } = edgeWith(() => Response.json(answer));
-    expect((await chat({ model: "scribe" }, `/${path}`)).status).toBe(200);
+    expect((await chat({ model: "scribe", ...more }, `/${path}`)).status).toBe(200);
     expect(origin.asked[0]?.path).toBe(`/pools/words/${path}`);
+    expect(origin.asked[0]?.headers.get("nearside-idempotent")).toBe(idempotent);
+  });
+
+  it.each<[object, object]>([
+    [{}, { prompt_tokens: 9e15, completion_tokens: 9e15 }],
+    [
+      { max_tokens: 3, n: 2 },
+      { prompt_tokens: 5, completion_tokens: 100 },
+    ],
+  ])("with %j is not believed to have used %j", async (more, usage) => {
+    const { chat, origin, events } = edgeWith(() => Response.json({ choices: [], usage }));
+    await chat({ model: "scribe", ...more });
+    const [counted] = events;
+    expect(counted?.units["prompt_tokens"]).toBeLessThanOrEqual(origin.asked[0]?.bytes.length ?? 0);
+    const most = "max_tokens" in more ? 6 : JSON.stringify({ choices: [], usage }).length;
+    expect(counted?.units["completion_tokens"]).toBe(most);
   });
 
   it.each([[{}], [{ usage: null }], [{ usage: { prompt_tokens: -1, completion_tokens: "9" } }]])(
@@ -184,6 +215,29 @@ describe("a stream", () => {
     const { chat, events } = edgeWith(streaming(text));
     expect(await (await chat({ model: "scribe", stream: true })).text()).toBe(text);
     expect(events).toMatchObject([{ units: { completion_tokens: 2 } }]);
+  });
+
+  it.each<[string, string]>([
+    ["an event of its own kind", 'event: error\ndata: {"error":{"message":"no"}}\n\n'],
+    ["OpenAI's form", event({ error: { message: "no" } })],
+  ])("that ends with an error in %s has failed, and counts what it brought", async (_, error) => {
+    const text = token("a") + token("b") + error + DONE;
+    const { chat, events } = edgeWith(streaming(text));
+    expect(await (await chat({ model: "scribe", stream: true })).text()).toBe(text);
+    expect(events).toMatchObject([
+      { outcome: "origin_failed", status: 502, billed: false, units: { completion_tokens: 2 } },
+    ]);
+  });
+
+  it.each<[string, string, number]>([
+    ["the largest usage", token("a", { usage: { completion_tokens: 9 } }) + usageEvent, 9],
+    ["its texts where no usage is told", token("a") + token("") + token("b"), 2],
+    ["no more than the caller allows", token("a", { usage: { completion_tokens: 99 } }), 12],
+    ["no more than bytes", token("a", { usage: { completion_tokens: 9e9 } }), 12],
+  ])("counts %s", async (_, text, expected) => {
+    const { chat, events } = edgeWith(streaming(text + DONE));
+    await (await chat({ model: "scribe", stream: true, max_tokens: 12 })).text();
+    expect(events).toMatchObject([{ outcome: "ok", units: { completion_tokens: expected } }]);
   });
 
   it.each([1, 2, 7, 64, 10_000])("is the same however it is cut: every %i bytes", async (size) => {
@@ -340,6 +394,13 @@ describe("an error on OpenAI's routes", () => {
     ["HTML", () => new Response("<h1>hello</h1>")],
     ["half of it", () => new Response('{"choices": [')],
     ["a list", () => Response.json([])],
+    ["an error", () => Response.json({ error: { message: "no" } })],
+    [
+      "JSON that says it is HTML",
+      () => new Response("{}", { headers: { "content-type": "text/html" } }),
+    ],
+    ["a stream that nobody asked for", streaming(token("a"), DONE)],
+    ["more than the edge holds", () => new Response(endless(), JSON_HEADERS)],
   ])("is origin_failed when the pool answers %s", async (_, respond) => {
     vi.spyOn(console, "error").mockImplementation(() => {});
     const { chat } = edgeWith(respond);
@@ -358,12 +419,60 @@ describe("an error on OpenAI's routes", () => {
   });
 });
 
+const JSON_HEADERS = { headers: { "content-type": "application/json" } };
+
+function endless(): ReadableStream<Uint8Array> {
+  const spaces = new Uint8Array(256 * 1024).fill(0x20);
+  return new ReadableStream({ pull: (controller) => controller.enqueue(spaces) });
+}
+
+describe("what a server says of a request", () => {
+  const refusing = (status: number): Respond => {
+    return () =>
+      Response.json(
+        { code: "origin_rejected", detail: `The origin pool refused it (status ${status}).` },
+        { status: 422 },
+      );
+  };
+
+  it.each([
+    [400, 400, "invalid_request"],
+    [413, 413, "body_too_large"],
+    [404, 422, "origin_rejected"],
+  ])("by %i is %i %s to the caller", async (status, expected, code) => {
+    const { chat } = edgeWith(refusing(status));
+    const response = await chat({ model: "scribe" });
+    expect([response.status, await response.json()]).toMatchObject([
+      expected,
+      { error: { code, type: "invalid_request_error" } },
+    ]);
+  });
+});
+
+describe("a request that no pool may answer", () => {
+  it.each<[string, Record<string, string>]>([
+    ["canary", {}],
+    ["scribe", { "nearside-hop": "1" }],
+  ])("for %s with %j is refused", async (model, headers) => {
+    const { send, origin } = edgeWith(() => Response.json({}));
+    const response = await send(CHAT, {
+      method: "POST",
+      headers: { "content-type": "application/json", ...headers },
+      body: JSON.stringify({ model, messages: MESSAGES }),
+    });
+    expect(await response.json()).toMatchObject({
+      error: { code: "no_edge_build", message: expect.stringContaining("origin pool") },
+    });
+    expect(origin.asked).toEqual([]);
+  });
+});
+
 describe("GET /v1/models", () => {
   it("lists the models that these routes answer", async () => {
     const { send } = edgeWith(() => Response.json({}));
     const list = await (await send("/v1/models")).json<{ data: { id: string }[] }>();
     expect(list).toMatchObject({ object: "list" });
-    expect(list.data.map(({ id }) => id)).toEqual(["scribe", "llama"]);
+    expect(list.data.map(({ id }) => id)).toEqual(["scribe", "llama", "canary"]);
     expect(await (await send("/v1/models/scribe")).json()).toEqual({
       id: "scribe",
       object: "model",

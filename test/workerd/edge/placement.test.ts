@@ -7,13 +7,21 @@ import { Catalog } from "../../../src/catalog/catalog.ts";
 import type { Manifest } from "../../../src/catalog/manifest.ts";
 import { CATALOG_KV_KEY } from "../../../src/catalog/reader.ts";
 import {
+  decodeBinaryRequest,
   decodeBinaryResponse,
   encodeBinaryRequest,
+  headerLengthOf,
 } from "../../../src/protocol/open-inference/binary.ts";
 import type { Tensor } from "../../../src/runtime/tensor.ts";
 import { blobKey } from "../../../src/store/layout.ts";
 import { edgeOf } from "../../support/edge.ts";
-import { computing, failing, fakeOrigin, type Respond } from "../../support/fake-origin.ts";
+import {
+  type Asked,
+  computing,
+  failing,
+  fakeOrigin,
+  type Respond,
+} from "../../support/fake-origin.ts";
 import { linearGraph } from "../../support/graphs.ts";
 import { publishGraph } from "../../support/publish-graph.ts";
 import { TABULAR_TASK, tabularGraph } from "../protocol/models.ts";
@@ -35,6 +43,7 @@ const MODELS: Record<string, Partial<Manifest>> = {
   costly: { edge: { targetMs: 4, msPerRequest: 1, msPerUnit: { elements: 1 } } },
   flagged: {},
   shadowed: {},
+  versioned: { edge: { targetMs: 4, msPerRequest: 1, msPerUnit: { elements: 1 } } },
 };
 
 const x = (rows: number) => [
@@ -63,7 +72,10 @@ beforeAll(async () => {
     versions: { 1: manifest, 2: { ...manifest, version: 2 } },
     labels: { stable: 1 },
   });
-  const routed = [...manifests, damaged, shape].map((one) => [one.name, { ...of(one), origin }]);
+  const routed = [...manifests, damaged, shape].map((one) => [
+    one.name,
+    { ...of(one), origin: { ...origin, versioned: one.name === "versioned" } },
+  ]);
   const variant = (value: object) => ({
     state: "ENABLED",
     variants: { one: value },
@@ -91,6 +103,9 @@ afterEach(() => {
 const FAR: Tensor = { datatype: "FP32", shape: [1], data: Float32Array.of(42) };
 const far: Respond = computing(() => ({ y: FAR }));
 const farJson: Respond = () => Response.json({ outputs: [{ name: "y", data: [42] }] });
+
+const sent = (asked: Asked | undefined): unknown =>
+  JSON.parse(new TextDecoder().decode(asked?.bytes));
 
 /** An edge with an origin behind it. */
 function edgeWith(respond: Respond = farJson, overrides: Parameters<typeof edgeOf>[0] = {}) {
@@ -262,13 +277,13 @@ describe("the caller's own word", () => {
 describe("what reaches the origin", () => {
   const toOrigin = { "nearside-placement": "origin" };
 
-  it("is the request's own bytes, and what the origin Worker must know", async () => {
+  it("is what was read of the request, and what the origin Worker must know", async () => {
     const { inferAt, origin } = edgeWith();
     const before = Date.now();
     const response = await inferAt("near", 1, { ...toOrigin, "nearside-timeout-ms": "5000" });
     const [asked] = origin.asked;
     expect(asked?.path).toBe("/pools/gpu/v2/models/far-away/infer");
-    expect(new TextDecoder().decode(asked?.bytes)).toBe(JSON.stringify({ inputs: x(1) }));
+    expect(sent(asked)).toEqual({ inputs: x(1), outputs: [{ name: "y" }, { name: "sum" }] });
     const deadline = Number(asked?.headers.get("nearside-deadline"));
     expect(deadline).toBeGreaterThanOrEqual(before + 5_000);
     expect(deadline).toBeLessThanOrEqual(Date.now() + 5_000);
@@ -347,7 +362,65 @@ describe("what reaches the origin", () => {
     expect(origin.asked).toHaveLength(1);
   });
 
+  it("is nothing that another parser might read otherwise, and no parameter", async () => {
+    const { send, origin } = edgeWith();
+    const [tensor] = x(1);
+    const body =
+      `{"inputs":[{"name":"z","name":"x","datatype":"FP32","shape":[1,2],"data":[0.1,2e0],` +
+      `"parameters":{"priority":1}}],"outputs":[{"name":"y","more":1}],"id":"7","raw":1}`;
+    const headers = { "content-type": "application/json", ...toOrigin };
+    await send("/v2/models/near/infer", { method: "POST", headers, body });
+    expect(new TextDecoder().decode(origin.asked[0]?.bytes)).toBe(
+      JSON.stringify({
+        id: "7",
+        inputs: [{ ...tensor, data: [0.1, 2] }],
+        outputs: [{ name: "y" }],
+      }),
+    );
+  });
+
+  it.each([
+    ["parameters", { parameters: { sequence_id: 4 } }],
+    [
+      "inputs[0].parameters",
+      { inputs: [{ ...x(1)[0], parameters: { shared_memory_region: "a" } }] },
+    ],
+    [
+      "outputs[0].parameters",
+      { outputs: [{ name: "y", parameters: { shared_memory_offset: 0 } }] },
+    ],
+  ])("has no memory or sequence of others in its %s, at either place", async (field, more) => {
+    const { send, origin } = edgeWith();
+    for (const headers of [toOrigin, { "nearside-placement": "edge" }]) {
+      const response = await send("/v2/models/near/infer", {
+        method: "POST",
+        headers: { "content-type": "application/json", ...headers },
+        body: JSON.stringify({ inputs: x(1), ...more }),
+      });
+      expect(await response.json()).toMatchObject({
+        code: "invalid_request",
+        field: expect.stringContaining(field),
+      });
+    }
+    expect(origin.asked).toEqual([]);
+  });
+
+  const shapes = (labels: bigint[], probabilities: number[], rows = 1) =>
+    computing(() => ({
+      probabilities: {
+        datatype: "FP32",
+        shape: [rows, 3],
+        data: Float32Array.from(probabilities),
+      },
+      label: { datatype: "INT64", shape: [labels.length], data: BigInt64Array.from(labels) },
+    }));
+
   it.each<[string, Respond]>([
+    ["holds no number", shapes([0n], [Number.NaN, 0, 1])],
+    ["holds an infinity", shapes([0n], [Number.POSITIVE_INFINITY, 0, 1])],
+    ["is for another batch", shapes([0n, 1n], [0, 0, 1, 0, 0, 1], 2)],
+    ["is for a batch that is not one", shapes([0n, 1n], [0, 0, 1])],
+    ["is too long", () => new Response(endless())],
     ["is no answer of the protocol", () => new Response("<html>")],
     ["lacks an output", computing(() => ({ label: FAR }))],
     ["is not what the manifest says", computing(() => ({ probabilities: FAR, label: FAR }))],
@@ -390,17 +463,19 @@ describe("tensors as bytes", () => {
     ["flagged", {}],
     ["no-edge", {}],
     ["huge", {}],
-  ])("of %s pass unparsed both ways", async (model, headers) => {
+  ])("of %s pass as they are both ways", async (model, headers) => {
     const { send, origin, events } = edgeWith(far);
     const response = await send(`/v2/models/${model}/infer`, init(headers));
     expect(response.headers.get("content-type")).toBe("application/octet-stream");
     const length = Number(response.headers.get("inference-header-content-length"));
     const tensors = decodeBinaryResponse(new Uint8Array(await response.arrayBuffer()), length);
     expect(tensors["y"]).toEqual(FAR);
-    expect(origin.asked[0]?.bytes).toEqual(body);
-    expect(origin.asked[0]?.headers.get("inference-header-content-length")).toBe(
-      String(headerLength),
+    const [asked] = origin.asked;
+    const { inputs } = decodeBinaryRequest(
+      asked?.bytes ?? new Uint8Array(),
+      headerLengthOf(asked?.headers ?? new Headers()),
     );
+    expect(inputs).toEqual({ x: { datatype: "FP32", shape: [3, 2], data: new Float32Array(6) } });
     expect(events).toMatchObject([{ units: { elements: 6 }, placement: "origin" }]);
   });
 
@@ -423,6 +498,9 @@ describe("an origin that fails", () => {
     ["slow", "costly", down],
     ["flag", "flagged", failing("origin_overloaded", 503)],
     ["flag", "flagged", () => Promise.reject(new Error("no such Worker"))],
+    ["flag", "flagged", failing("origin_timeout", 504)],
+    ["slow", "costly", failing("origin_failed", 502)],
+    ["slow", "costly", () => new Response("<h1>hello</h1>")],
   ])("costs no answer when the edge would do: %s", async (_, model, respond) => {
     const { inferAt, events } = edgeWith(respond);
     const response = await inferAt(model, 2);
@@ -455,21 +533,21 @@ describe("an origin that fails", () => {
     ["of_the_future", 418, 502],
   ])("says %s in Nearside's own words", async (code, status, expected) => {
     const { inferAt } = edgeWith(failing(code, status));
-    const response = await inferAt("flagged", 1);
+    const response = await inferAt("no-edge", 1);
     expect(response.status).toBe(expected);
     expect(await response.text()).not.toContain("secret");
   });
 
   it("in HTML is an origin that fails", async () => {
     const { inferAt } = edgeWith(() => new Response("<h1>secret</h1>", { status: 500 }));
-    const response = await inferAt("flagged", 1);
+    const response = await inferAt("no-edge", 1);
     const text = await response.text();
     expect([response.status, text.includes("secret")]).toEqual([502, false]);
   });
 
   it("is not waited for longer than the caller waits", async () => {
     const { inferAt, origin } = edgeWith(() => new Promise<Response>(() => {}));
-    const response = await inferAt("no-edge", 1, { "nearside-timeout-ms": "20" });
+    const response = await inferAt("no-edge", 1, { "nearside-timeout-ms": "100" });
     expect(await problem(response)).toMatchObject({ code: "deadline_exceeded", status: 504 });
     expect(origin.asked[0]?.signal.aborted).toBe(true);
   });
@@ -479,9 +557,9 @@ describe("what an origin says", () => {
   it("never stands in the place of what Nearside says", async () => {
     const { inferAt } = edgeWith(
       () =>
-        new Response("{}", {
+        new Response('{"outputs":[]}', {
           headers: {
-            "content-type": "text/html",
+            "content-type": "application/json; charset=latin1",
             "set-cookie": "session=1",
             "nearside-model": "other",
             "nearside-placement": "edge",
@@ -531,36 +609,136 @@ describe("a caller who leaves", () => {
     expect(origin.asked[0]?.signal.aborted).toBe(true);
   });
 
-  it.each<[string, (response: Response, caller: AbortController) => unknown]>([
-    ["drops the answer", ({ body }) => body?.cancel()],
-    ["hangs up", (_, caller) => caller.abort()],
-  ])("and %s stops the origin's answer, and is not billed", async (_, leave) => {
-    let isCancelled = false;
-    const endless = new ReadableStream<Uint8Array>({
-      pull: (controller) => controller.enqueue(new Uint8Array(16)),
-      cancel() {
-        isCancelled = true;
-      },
+  it("stops the answer that the edge is reading, and is not billed", async () => {
+    const cancelled = Promise.withResolvers<void>();
+    const begun = Promise.withResolvers<void>();
+    const stuck = new ReadableStream<Uint8Array>({
+      start: (controller) => controller.enqueue(new Uint8Array(16)),
+      pull: () => begun.resolve(),
+      cancel: () => cancelled.resolve(),
     });
-    const { begin, events } = edgeWith(() => new Response(endless));
+    const { begin, events } = edgeWith(() => new Response(stuck));
     const caller = new AbortController();
-    const { response, settled } = await begin("/v2/models/no-edge/infer", init(caller.signal));
-    expect(response.status).toBe(200);
-    await leave(response, caller);
-    await settled();
-    expect(isCancelled).toBe(true);
+    const answer = begin("/v2/models/flagged/infer", init(caller.signal));
+    await begun.promise;
+    caller.abort();
+    await (await answer).settled();
+    await cancelled.promise;
     expect(events).toMatchObject([{ outcome: "cancelled", status: 499, billed: false }]);
   });
+});
 
-  it("is told when the answer breaks off, and does not pay for it", async () => {
-    const { begin, events } = edgeWith(() => new Response(brokenAfter("{")));
-    const { response, settled } = await begin(
-      "/v2/models/no-edge/infer",
-      init(new AbortController().signal),
-    );
-    await expect(response.text()).rejects.toThrow("reset");
-    await settled();
-    expect(events).toMatchObject([{ outcome: "origin_failed", status: 502, billed: false }]);
+describe("an answer in tensors", () => {
+  const json = (text: string, type = "application/json"): Respond => {
+    return () => new Response(text, { headers: { "content-type": type } });
+  };
+  const inBytes = (length: string): Respond => {
+    return () =>
+      new Response('{"outputs":[]}', {
+        headers: {
+          "content-type": "application/octet-stream",
+          "inference-header-content-length": length,
+        },
+      });
+  };
+
+  it.each<[string, Respond]>([
+    ["HTML", json("<h1>secret</h1>", "text/html")],
+    ["HTML that says it is JSON", json("<h1>secret</h1>")],
+    ["JSON that says it is HTML", json('{"outputs":[]}', "text/html")],
+    ["nothing", json("")],
+    ["NaN", json('{"outputs":[{"name":"y","data":[NaN]}]}')],
+    ["an error", json('{"outputs":[],"error":"secret"}')],
+    ["no outputs", json('{"model_name":"far-away"}')],
+    ["bytes that nobody asked for", inBytes("14")],
+    ["an answer that breaks off", () => new Response(brokenAfter("{"), JSON_HEADERS)],
+    ["more than its outputs can be", () => new Response(endless(), JSON_HEADERS)],
+  ])("is refused when it is %s", async (_, respond) => {
+    const { inferAt, events } = edgeWith(respond);
+    vi.spyOn(console, "error").mockImplementation(() => {});
+    const response = await inferAt("no-edge", 1);
+    const text = await response.clone().text();
+    expect(await problem(response)).toMatchObject({ code: "origin_failed", status: 502 });
+    expect(text).not.toContain("secret");
+    expect(events).toMatchObject([{ outcome: "origin_failed", billed: false }]);
+  });
+
+  it("that does not end is given up with the request's time, and its place given back", async () => {
+    const cancelled = Promise.withResolvers<void>();
+    const stuck = new ReadableStream<Uint8Array>({
+      start: (controller) => controller.enqueue(new TextEncoder().encode('{"outputs":')),
+      cancel: () => cancelled.resolve(),
+    });
+    const { inferAt } = edgeWith(() => new Response(stuck, JSON_HEADERS));
+    const response = await inferAt("no-edge", 1, { "nearside-timeout-ms": "100" });
+    expect(await problem(response)).toMatchObject({ code: "deadline_exceeded", status: 504 });
+    await cancelled.promise;
+  });
+
+  it("may come a little after the deadline: the origin Worker's own word", async () => {
+    const { inferAt } = edgeWith(async (asked) => {
+      const deadline = Number(asked.headers.get("nearside-deadline"));
+      await scheduler.wait(deadline - Date.now() + 20);
+      return failing("origin_overloaded", 503)(asked);
+    });
+    const response = await inferAt("no-edge", 1, { "nearside-timeout-ms": "100" });
+    expect(await problem(response)).toMatchObject({ code: "origin_overloaded" });
+  });
+});
+
+const JSON_HEADERS = { headers: { "content-type": "application/json" } };
+
+/** Spaces, which JSON has none too many of. */
+function endless(): ReadableStream<Uint8Array> {
+  const spaces = new Uint8Array(64 * 1024).fill(0x20);
+  return new ReadableStream({ pull: (controller) => controller.enqueue(spaces) });
+}
+
+describe("a request that comes from an origin pool", () => {
+  const hop = { "nearside-hop": "1" };
+
+  it("is answered by the edge, whatever else is said of it", async () => {
+    const { inferAt, origin } = edgeWith();
+    expect(placedAt(await inferAt("costly", 9, hop))).toEqual(["edge", "default"]);
+    const wanted = { ...hop, "nearside-placement": "origin" };
+    expect(placedAt(await inferAt("near", 1, wanted))).toEqual(["edge", "default"]);
+    expect(origin.asked).toEqual([]);
+  });
+
+  it("is refused where only a pool could answer it", async () => {
+    const { inferAt, origin } = edgeWith();
+    expect(await problem(await inferAt("no-edge", 1, hop))).toMatchObject({
+      code: "no_edge_build",
+      status: 422,
+      detail: "The request comes from an origin pool, and must not go to another.",
+    });
+    expect(origin.asked).toEqual([]);
+  });
+});
+
+describe("a version that the pool can't be asked for", () => {
+  it.each([
+    ["costly/versions/1", "origin", "slow"],
+    ["costly/versions/2", "edge", "default"],
+    ["versioned/versions/2", "origin", "slow"],
+  ])("%s is placed at the %s: %s", async (path, placement, reason) => {
+    const { inferAt } = edgeWith();
+    expect(placedAt(await inferAt(path, 2))).toEqual([placement, reason]);
+  });
+
+  it("is refused where there is no edge build", async () => {
+    const { inferAt, origin } = edgeWith();
+    expect(await problem(await inferAt("no-edge/versions/2", 1))).toMatchObject({
+      code: "no_edge_build",
+      detail: expect.stringContaining('version 2 needs a route that is "versioned"'),
+    });
+    expect(origin.asked).toEqual([]);
+  });
+
+  it("is asked for by its number where the route is versioned", async () => {
+    const { inferAt, origin } = edgeWith();
+    await inferAt("versioned/versions/2", 2);
+    expect(origin.asked[0]?.path).toBe("/pools/gpu/v2/models/far-away/versions/2/infer");
   });
 });
 

@@ -155,7 +155,7 @@ describe("usage events", () => {
     await Promise.all(begun.map(({ settled }) => settled()));
     expect(events).toHaveLength(12);
     expect(new Set(events.map(({ id }) => id)).size).toBe(12);
-    expect(isolate.usage.stats).toEqual({ sent: 12, lost: 0 });
+    expect(isolate.usage.stats).toEqual({ sent: 12, lost: 0, waiting: 0 });
   });
 
   it("have not left when the answer is there", async () => {
@@ -198,21 +198,23 @@ describe("a queue that fails", () => {
     const { infer, isolate } = edgeOf({ USAGE: queue });
     expect((await infer("linear", x)).status).toBe(200);
     expect(sent).toHaveLength(1);
-    expect(isolate.usage.stats).toEqual({ sent: 1, lost: 0 });
+    expect(isolate.usage.stats).toEqual({ sent: 1, lost: 0, waiting: 0 });
   });
 
-  it("always, costs no answer: the loss is counted, and logged by the event's id", async () => {
+  it("always, costs no answer: what waits for it is counted, and logged", async () => {
+    const wait = scheduler.wait.bind(scheduler);
+    vi.spyOn(scheduler, "wait").mockImplementation(() => wait(0));
     const logged = vi.spyOn(console, "error").mockImplementation(() => {});
     const { queue } = failingQueue(Number.POSITIVE_INFINITY);
     const { infer, isolate } = edgeOf({ USAGE: queue });
     const response = await infer("linear", x);
     expect([response.status, response.headers.get("nearside-version")]).toEqual([200, "2"]);
-    expect(isolate.usage.stats).toEqual({ sent: 0, lost: 1 });
+    expect(isolate.usage.stats).toEqual({ sent: 0, lost: 0, waiting: 1 });
     const [line] = logged.mock.calls.map(([text]) => JSON.parse(String(text)) as object);
     expect(line).toEqual({
       level: "error",
-      event: "usage_lost",
-      id: expect.stringMatching(ID),
+      event: "usage_waits",
+      events: 1,
       cause: expect.any(String),
     });
   });

@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 
 import { checkHealth } from "../../../src/origin/health-check.ts";
 import { HEALTH_KV_KEY } from "../../../src/origin/health-reader.ts";
+import { SimulatedClock } from "../../origin/support.ts";
 import { ENDPOINTS, hanging, originOf, status } from "../../support/origin-worker.ts";
 
 describe("the cron's look at the endpoints", () => {
@@ -17,7 +18,9 @@ describe("the cron's look at the endpoints", () => {
     const { gpu } = JSON.parse(values[HEALTH_KV_KEY] ?? "") as {
       gpu: Record<string, { healthy: boolean; at: number }>;
     };
+    expect(sent.length).toBe(4);
     expect(ENDPOINTS.map((url) => gpu[url]?.healthy)).toEqual([false, false, false, true]);
+    expect(sent.every(({ headers }) => headers.get("nearside-hop") === "1")).toBe(true);
     expect(sent.map(({ url }) => new URL(url).pathname)).toEqual(Array(4).fill("/v2/health/ready"));
     expect(sent.every(({ headers }) => headers.has("signature"))).toBe(true);
     expect(logged.filter(({ event }) => event === "endpoint_unhealthy").length).toBe(3);
@@ -29,6 +32,45 @@ describe("the cron's look at the endpoints", () => {
     });
     await checkHealth(namespace, context);
     expect(sent.map(({ url }) => url)).toEqual(["https://a.example.com/v1/models"]);
+  });
+
+  it("shows its credentials, too", async () => {
+    const { context, namespace, sent } = originOf({
+      pool: {
+        endpoints: ["a", "b"].map((name) => ({
+          url: `https://${name}.example.com`,
+          secretRef: `ORIGIN_SECRET_${name.toUpperCase()}`,
+        })),
+      },
+      secrets: { ORIGIN_SECRET_A: "hunter2" },
+    });
+    const { gpu } = await checkHealth(namespace, context);
+    expect(sent.map(({ headers }) => headers.get("authorization"))).toEqual(["Bearer hunter2"]);
+    expect(gpu).toMatchObject({
+      "https://a.example.com": { healthy: true },
+      "https://b.example.com": { healthy: false },
+    });
+  });
+
+  it("is over within a minute, however many are dead", async () => {
+    const urls = Array.from({ length: 200 }, (_, at) => `https://dead-${at}.example.com`);
+    const { context, namespace } = originOf({
+      endpoints: { d: hanging },
+      pool: { endpoints: urls.map((url) => ({ url })) },
+    });
+    const clock = new SimulatedClock();
+    const over = checkHealth(namespace, { ...context, clock, now: () => clock.now() });
+    const passed = async (): Promise<void> => {
+      for (let step = 0; step < 600; step++) {
+        // Until every check that is under way has set its timer.
+        await new Promise((resolve) => setTimeout(resolve));
+        clock.advance(100);
+      }
+    };
+    const { gpu = {} } = (await Promise.race([over, passed()])) ?? {};
+    expect(clock.now()).toBeLessThan(60_000);
+    expect(Object.values(gpu).every(({ healthy }) => !healthy)).toBe(true);
+    expect(Object.keys(gpu).length).toBe(200);
   });
 
   it("waits for nobody for ever", async () => {

@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 
 import {
   type Endpoint,
+  answer,
   hanging,
   json,
   originOf,
@@ -10,7 +11,8 @@ import {
 } from "../../support/origin-worker.ts";
 
 const broken: Endpoint = () => Promise.reject(new Error("Network connection lost."));
-const good: Endpoint = () => Promise.resolve(json({ from: "good" }));
+const GOOD = { from: "good", outputs: [] };
+const good: Endpoint = () => Promise.resolve(json(GOOD));
 const cutOff: Endpoint = () => {
   const { response, write, fail } = streamed({ "content-type": "application/json" });
   write('{"from":');
@@ -34,6 +36,10 @@ const missingTensor: Endpoint = () => {
     }),
   );
 };
+const saying =
+  (text: string | null, type = "application/json", code = 200): Endpoint =>
+  () =>
+    Promise.resolve(new Response(text, { status: code, headers: { "content-type": type } }));
 const moved: Endpoint = () =>
   Promise.resolve(new Response(null, { status: 302, headers: { location: "http://10.0.0.1/" } }));
 
@@ -41,6 +47,17 @@ const codeOf = async (response: Response): Promise<unknown> =>
   ((await response.json()) as { code: string }).code;
 const all = (endpoint: Endpoint) => ({ a: endpoint, b: endpoint, c: endpoint, d: endpoint });
 const but = (endpoint: Endpoint) => ({ ...all(endpoint), d: good });
+/** Where an answer takes longer than a failure, chance does not keep requests from those that fail. */
+function failing(endpoints: Record<string, Endpoint>, pool: Record<string, unknown> = {}) {
+  const origin = originOf({ endpoints, pool });
+  for (const name of ["c", "d"]) {
+    endpoints[name] = (...words) => {
+      origin.pass(2);
+      return good(...words);
+    };
+  }
+  return origin;
+}
 const NOT_IDEMPOTENT = { "nearside-idempotent": "false" };
 
 describe("a request of which one endpoint makes a mess", () => {
@@ -56,11 +73,21 @@ describe("a request of which one endpoint makes a mess", () => {
     ["breaks off", cutOff, "origin_failed", 502],
     ["answers half of the JSON", corrupt, "origin_failed", 502],
     ["leaves out part of a tensor", missingTensor, "origin_failed", 502],
+    ["apologises with 200", saying('{"error":"out of memory"}'), "origin_failed", 502],
+    ["answers another protocol's JSON", saying('{"choices":[]}'), "origin_failed", 502],
+    ["shows a page", saying("<!doctype html>", "text/html"), "origin_failed", 502],
+    ["says nothing", saying(""), "origin_failed", 502],
+    ["has no content", saying(null, "application/json", 204), "origin_failed", 502],
+    ["has not got the model", status(404), "origin_failed", 502],
+    ["knows no such method", status(405), "origin_failed", 502],
+    ["got the request too slowly", status(408), "origin_failed", 502],
+    ["is another host", status(421), "origin_failed", 502],
+    ["got it too early", status(425), "origin_failed", 502],
   ])("is answered by another when it %s", async (_, endpoint, code, problemStatus) => {
     for (let request = 0; request < 3; request++) {
       const { ask } = originOf({ endpoints: but(endpoint) });
       const response = await ask();
-      expect(await response.json()).toEqual({ from: "good" });
+      expect(await response.json()).toEqual(GOOD);
     }
     const { ask, counters } = originOf({ endpoints: all(endpoint) });
     const response = await ask();
@@ -73,7 +100,17 @@ describe("a request of which one endpoint makes a mess", () => {
 
   it("is asked again elsewhere when an endpoint takes too long", async () => {
     const { ask } = originOf({ endpoints: but(hanging), pool: { timeoutMs: 20 } });
-    expect(await (await ask()).json()).toEqual({ from: "good" });
+    expect(await (await ask()).json()).toEqual(GOOD);
+  });
+
+  it("leaves half of the caller's time for another endpoint, and blames nobody for that", async () => {
+    const { ask, counters, sent, logged } = originOf({ endpoints: but(hanging) });
+    for (let request = 0; request < 8; request++) {
+      await ask({ "nearside-deadline": `${Date.now() + 60}` });
+    }
+    expect(sent.length).toBeGreaterThan(8);
+    expect(counters()?.endpoints.every(({ standing }) => standing === "closed")).toBe(true);
+    expect(logged.filter(({ event }) => event === "endpoint_ejected")).toEqual([]);
   });
 
   it("comes back to the only endpoint there is, but not with what that can't answer", async () => {
@@ -96,14 +133,18 @@ describe("a retry", () => {
   it.each([
     ["a connection that broke", broken, 1],
     ["500", status(500), 1],
-    ["503", status(503), 1],
+    ["an answer that is none", saying("{}"), 1],
+    ["a time-out", hanging, 1],
+    ["503, because nothing was done", status(503), 4],
+    ["404, because nothing was done", status(404), 4],
     ["a body that broke off", cutOff, 1],
     ["429, because nothing was done", status(429), 4],
     ["401, because nothing was done", status(401), 4],
     ["Cloudflare's word that it never connected", status(521), 4],
   ])("of what must not run twice, after %s", async (_, endpoint, attempts) => {
     const { ask, sent } = originOf({ endpoints: all(endpoint) });
-    expect((await ask(NOT_IDEMPOTENT)).status).toBeGreaterThanOrEqual(500);
+    const deadline = endpoint === hanging ? { "nearside-deadline": `${Date.now() + 50}` } : {};
+    expect((await ask({ ...NOT_IDEMPOTENT, ...deadline })).status).toBeGreaterThanOrEqual(500);
     expect(sent.length).toBe(attempts);
   });
 
@@ -123,7 +164,10 @@ describe("a retry", () => {
   });
 
   it("is not made for a caller whose time is over", async () => {
-    const { ask, sent } = originOf({ endpoints: all(hanging) });
+    const { ask, sent } = originOf({
+      endpoints: { a: hanging },
+      pool: { endpoints: [{ url: "https://a.example.com" }] },
+    });
     const response = await ask({ "nearside-deadline": `${Date.now() + 30}` });
     expect(response.status).toBe(504);
     expect(await codeOf(response)).toBe("deadline_exceeded");
@@ -148,6 +192,123 @@ describe("a retry", () => {
   });
 });
 
+describe("a request that one endpoint finds at fault", () => {
+  it.each([400, 422, 413, 415])(
+    "is taken to another (%i), whose answer puts the first in the wrong",
+    async (code) => {
+      const { ask, pass, counters, logged } = failing(
+        { a: status(code) },
+        { endpoints: ["a", "d"].map((name) => ({ url: `https://${name}.example.com` })) },
+      );
+      for (let request = 0; request < 40 && logged.length === 0; request++) {
+        expect(await (await ask()).json()).toEqual(GOOD);
+        // It is forgotten that the refusal took as long as the other's answer.
+        pass(10_000);
+      }
+      expect(counters()).toMatchObject({ rejected: 0, failed: 0, inFlight: 0 });
+      expect(logged).toContainEqual(
+        expect.objectContaining({ event: "endpoint_ejected", endpoint: "https://a.example.com" }),
+      );
+    },
+  );
+
+  it("is at fault when the other says so too, and puts nobody out", async () => {
+    const { ask, sent, counters, logged } = originOf({ endpoints: all(status(400)) });
+    for (let request = 0; request < 20; request++) {
+      expect(await codeOf(await ask())).toBe("origin_rejected");
+    }
+    expect(sent.length).toBeGreaterThan(20);
+    expect(counters()).toMatchObject({ rejected: 20, failed: 0, inFlight: 0 });
+    expect(counters()?.endpoints.every(({ inFlight }) => inFlight === 0)).toBe(true);
+    expect(logged.filter(({ event }) => event !== "forward_rejected")).toEqual([]);
+  });
+
+  it("leaves retries for others in the budget", async () => {
+    const endpoints: Record<string, Endpoint> = all(status(422));
+    const { ask } = originOf({ endpoints });
+    for (let request = 0; request < 50; request++) await ask();
+    Object.assign(endpoints, but(status(503)));
+    expect((await ask()).status).toBe(200);
+  });
+
+  it.each([400, 422])("is not computed twice where it must not be (%i)", async (code) => {
+    const { ask, sent } = originOf({ endpoints: all(status(code)) });
+    await ask(NOT_IDEMPOTENT);
+    expect(sent.length).toBe(1);
+  });
+
+  it("is told so when the other endpoint fails", async () => {
+    const endpoints = { a: status(400), b: status(500) };
+    const urls = ["https://a.example.com", "https://b.example.com"];
+    const { ask, counters } = originOf({
+      endpoints,
+      pool: { endpoints: urls.map((url) => ({ url })) },
+    });
+    for (let request = 0; request < 5; request++) await ask();
+    expect(counters()).toMatchObject({ inFlight: 0, answered: 0 });
+    expect(counters()?.endpoints.every(({ inFlight }) => inFlight === 0)).toBe(true);
+  });
+});
+
+describe("an endpoint that asks for a rest", () => {
+  it("is left alone until it is over, while others are there", async () => {
+    const { ask, pass, sent, counters } = originOf({
+      endpoints: { a: status(429, { "retry-after": "20" }) },
+      pool: { endpoints: ["a", "b"].map((name) => ({ url: `https://${name}.example.com` })) },
+    });
+    const askedA = () => sent.filter(({ url }) => url.includes("//a.")).length;
+    for (let request = 0; request < 30; request++) expect((await ask()).status).toBe(200);
+    expect(askedA()).toBe(1);
+    expect(counters()?.endpoints[0]?.standing).toBe("resting");
+    pass(20_000);
+    for (let request = 0; request < 30; request++) expect((await ask()).status).toBe(200);
+    expect(askedA()).toBe(2);
+  });
+});
+
+describe("a caller with little time", () => {
+  const ejected = ({ logged }: ReturnType<typeof originOf>): boolean =>
+    logged.some(({ event }) => event === "endpoint_ejected");
+
+  it("puts no endpoint out", async () => {
+    const origin = originOf({ endpoints: all(hanging) });
+    for (let request = 0; request < 40; request++) {
+      await origin.ask({ "nearside-deadline": `${origin.context.now() + 2}` });
+    }
+    expect(ejected(origin)).toBe(false);
+    expect(origin.counters()).toMatchObject({ inFlight: 0 });
+  });
+
+  it.each([
+    ["sooner than answers come, which blames nobody", 20, false],
+    ["later than nearly all answers come, which tells of endpoints that hang", 1_000, true],
+  ])("leaves %s", async (_, milliseconds, expected) => {
+    const endpoints: Record<string, Endpoint> = {};
+    const origin = originOf({ endpoints, pool: { hedge: false } });
+    const { ask, counters, pass } = origin;
+    Object.assign(
+      endpoints,
+      all((...words) => {
+        pass(200);
+        return good(...words);
+      }),
+    );
+    for (let request = 0; request < 40; request++) await ask();
+    Object.assign(endpoints, all(hanging));
+    for (let request = 0; request < 40; request++) {
+      const caller = new AbortController();
+      const before = counters()?.attempts ?? 0;
+      const asked = ask({}, { signal: caller.signal });
+      await expect.poll(() => counters()?.attempts, { interval: 1 }).toBe(before + 1);
+      pass(milliseconds);
+      caller.abort();
+      await asked;
+    }
+    expect(ejected(origin)).toBe(expected);
+    expect(counters()).toMatchObject({ inFlight: 0 });
+  });
+});
+
 describe("a hedge", () => {
   /** A pool of two that has answered often enough to know what it needs; then the first of them is slow. */
   async function warmed(slow: Endpoint, pool: Record<string, unknown> = {}) {
@@ -167,6 +328,26 @@ describe("a hedge", () => {
     return origin;
   }
 
+  it("that can't be sent leaves the first attempt alone, and nothing behind", async () => {
+    const slow: Endpoint = () =>
+      new Promise((resolve) => setTimeout(() => resolve(answer("slow")), 30));
+    const { ask, counters, isolate } = await warmed(slow);
+    const { sign } = isolate;
+    let signed = 0;
+    Object.assign(isolate, {
+      sign: (message: Parameters<NonNullable<typeof sign>>[0]) => {
+        if (signed++ > 0) throw new Error("There is no key any more.");
+        return sign?.(message);
+      },
+    });
+    while (counters()?.hedges === 0) {
+      signed = 0;
+      expect((await ask()).status).toBe(200);
+    }
+    expect(counters()?.inFlight).toBe(0);
+    expect(counters()?.endpoints.map(({ inFlight }) => inFlight)).toEqual([0, 0]);
+  });
+
   it("answers for an endpoint that hangs, which is told that nobody waits", async () => {
     let aborted = 0;
     const slow: Endpoint = (request, init) => {
@@ -175,7 +356,7 @@ describe("a hedge", () => {
     };
     const { ask, counters } = await warmed(slow);
     while ((counters()?.hedgesWon ?? 0) < 2) {
-      expect(await (await ask()).json()).toEqual({ from: "good" });
+      expect(await (await ask()).json()).toEqual(GOOD);
     }
     expect(aborted).toBe(2);
     expect(counters()).toMatchObject({ hedges: 2, hedgesWon: 2, retries: 0, inFlight: 0 });
@@ -206,10 +387,10 @@ describe("endpoints that fail", () => {
     const { promise, resolve } = Promise.withResolvers<void>();
     endpoints["a"] = async () => {
       await promise;
-      return json({ from: "the probe" });
+      return answer("the probe");
     };
     pass(8_000);
-    expect(await (await ask()).json()).toEqual({ from: "good" });
+    expect(await (await ask()).json()).toEqual(GOOD);
     expect(logged.map(({ event }) => event)).toEqual(["endpoint_ejected"]);
     resolve();
     await expect.poll(() => logged.at(-1)).toMatchObject({ event: "endpoint_returned" });
@@ -217,7 +398,7 @@ describe("endpoints that fail", () => {
   });
 
   it("are ejected, told of in the log once, and asked no more", async () => {
-    const { ask, logged, sent } = originOf({ endpoints: { a: broken, b: status(500) } });
+    const { ask, logged, sent } = failing({ a: broken, b: status(500) });
     for (let request = 0; request < 60; request++) expect((await ask()).status).toBe(200);
     const ejected = logged.filter(({ event }) => event === "endpoint_ejected");
     expect(ejected.map(({ endpoint }) => endpoint).toSorted()).toEqual([

@@ -1,10 +1,18 @@
 import { describe, expect, it } from "vitest";
 
 import { MAX_BUFFERED_BYTES } from "../../../src/origin/send.ts";
-import { type Endpoint, json, originOf, streamed } from "../../support/origin-worker.ts";
+import { type Endpoint, originOf as originWith, streamed } from "../../support/origin-worker.ts";
 
 const EVENTS = { "content-type": "text/event-stream" };
 const all = (endpoint: Endpoint) => ({ a: endpoint, b: endpoint, c: endpoint, d: endpoint });
+
+/** The origin Worker over a pool of engines that write texts. */
+function originOf({ pool = {}, ...options }: Parameters<typeof originWith>[0] = {}) {
+  const origin = originWith({ ...options, pool: { protocol: "openai", ...pool } });
+  const ask = (headers: Record<string, string> = {}, init: RequestInit = {}) =>
+    origin.ask(headers, init, "/pools/gpu/v1/completions");
+  return { ...origin, ask };
+}
 
 /** The origin Worker over endpoints that all give this one stream. */
 function streaming(headers: Record<string, string>, pool: Record<string, unknown> = {}) {
@@ -67,9 +75,9 @@ describe("a stream of events", () => {
 
   it("that breaks off inside an event still ends with one that can be read", async () => {
     const { ask, write, fail } = streaming(EVENTS);
-    write('data: {"a');
+    write('data: 1\n\ndata: {"a');
     const reader = await readerOf(await ask());
-    expect(await reader.next()).toBe('data: {"a');
+    expect(await reader.next()).toBe('data: 1\n\ndata: {"a');
     fail();
     expect(await reader.rest()).toMatch(/^\n\nevent: error\ndata: \{.*"code":"origin_failed"/);
   });
@@ -82,6 +90,35 @@ describe("a stream of events", () => {
     for (let request = 0; request < 8; request++) {
       expect(await (await ask()).text()).toBe("data: 1\n\n");
     }
+  });
+
+  it("whose first event comes in pieces is passed on with it", async () => {
+    const { ask, write, close } = streaming(EVENTS);
+    write(": ping\n\nda");
+    write("ta: 1\r");
+    const asked = ask();
+    write("\n\r\ndata: 2");
+    close();
+    expect(await (await asked).text()).toBe(": ping\n\ndata: 1\r\n\r\ndata: 2");
+  });
+
+  it.each([
+    ["an error", 'data: {"error":{"message":"secret"}}\n\n'],
+    ["an error after a sign of life", ": ping\n\nevent: error\ndata: {}\n\n"],
+    ["nothing", ""],
+    ["only signs of life", ": ping\n\n"],
+    ["words of no protocol", "data: Service Unavailable\n\n"],
+  ])("that begins with %s is asked for elsewhere", async (_, text) => {
+    const good: Endpoint = async () => new Response("data: 1\n\n", { headers: EVENTS });
+    const bad: Endpoint = async () => new Response(text, { headers: EVENTS });
+    const { ask } = originOf({ endpoints: { ...all(good), a: bad } });
+    for (let request = 0; request < 8; request++) {
+      expect(await (await ask()).text()).toBe("data: 1\n\n");
+    }
+    const none = originOf({ endpoints: all(bad) });
+    const response = await none.ask();
+    expect(response.status).toBe(502);
+    expect(await response.text()).not.toContain("secret");
   });
 
   it("is cancelled at its endpoint when the caller stops reading", async () => {
@@ -119,7 +156,7 @@ describe("an answer of bytes", () => {
       const body =
         "content-length" in headers ? readable : readable.pipeThrough(new TransformStream());
       void new Response(large).body?.pipeTo(writable);
-      return new Response(body, { headers });
+      return new Response(body, { headers: { "content-type": "application/json", ...headers } });
     };
     const { ask, counters } = originOf({ endpoints: all(endpoint) });
     const response = await ask();
@@ -128,7 +165,7 @@ describe("an answer of bytes", () => {
   });
 
   it("is cut off where its endpoint broke off, and never ends as if it were whole", async () => {
-    const headers = { "content-type": "application/octet-stream" };
+    const headers = { "content-type": "application/json" };
     const { ask, write, fail, counters } = streaming(headers);
     write("x".repeat(MAX_BUFFERED_BYTES + 1));
     const response = await ask();
@@ -168,22 +205,5 @@ describe("a caller who leaves before the answer", () => {
     await answers[1];
     expect(counters()).toMatchObject({ waiting: 0, inFlight: 1 });
     first.abort();
-  });
-});
-
-describe("an answer without a body", () => {
-  it("passes, as a server's readiness is told", async () => {
-    const endpoint: Endpoint = async () => new Response(null, { status: 200 });
-    const { ask } = originOf({ endpoints: all(endpoint) });
-    const response = await ask({}, { method: "GET", body: null }, "/pools/gpu/v2/health/ready");
-    expect(response.status).toBe(200);
-    expect(await response.text()).toBe("");
-  });
-
-  it("is no answer where JSON was promised", async () => {
-    const endpoint: Endpoint = async () =>
-      new Response("", { headers: { "content-type": "application/json" } });
-    const { ask } = originOf({ endpoints: { ...all(endpoint), b: async () => json({}) } });
-    expect((await ask()).status).toBe(200);
   });
 });

@@ -10,7 +10,20 @@ import { describe, expect, it } from "vitest";
 import { EMPTY_CATALOG } from "../../../src/catalog/catalog.ts";
 import { CATALOG_KV_KEY } from "../../../src/catalog/reader.ts";
 import { HEALTH_KV_KEY } from "../../../src/origin/health-reader.ts";
-import worker from "../../../workers/origin/index.ts";
+import worker, { createIsolate } from "../../../workers/origin/index.ts";
+
+describe("secrets of the origin Worker", () => {
+  it.each([
+    ["ORIGIN_SECRET_A", "hunter2"],
+    ["ORIGIN_SECRET_EMPTY", undefined],
+    ["ORIGIN_SECRET_OTHER", undefined],
+    ["SIGNING_KEY", undefined],
+    ["CATALOG", undefined],
+  ])("%s is %s to a pool", (name, secret) => {
+    const bindings = { ORIGIN_SECRET_A: "hunter2", ORIGIN_SECRET_EMPTY: "", SIGNING_KEY: "" };
+    expect(createIsolate({ ...env, ...bindings }).secretOf(name)).toBe(secret);
+  });
+});
 
 describe("the origin Worker", () => {
   it("says what is wrong as a problem, under the caller's request id", async () => {
@@ -25,15 +38,23 @@ describe("the origin Worker", () => {
     });
   });
 
-  it("can't forward while there is no catalog, tells what it knows, and looks after endpoints", async () => {
-    const early = await SELF.fetch("https://origin.invalid/pools/gpu/v2");
+  it("can't forward while there is no catalog, tells what it knows only where it is meant to, and looks after endpoints", async () => {
+    const infer = (pool: string) =>
+      SELF.fetch(`https://origin.invalid/pools/${pool}/v2/models/m/infer`, {
+        method: "POST",
+        body: "{}",
+      });
+    const early = await infer("gpu");
     expect(await early.json()).toMatchObject({ code: "catalog_unavailable" });
     const pool = { protocol: "open-inference", endpoints: [{ url: "https://gpu.example.com" }] };
     const catalog = { ...EMPTY_CATALOG, pools: { gpu: pool } };
     await env.CATALOG.put(CATALOG_KV_KEY, JSON.stringify(catalog));
-    const missing = await SELF.fetch("https://origin.invalid/pools/other/v2");
+    const missing = await infer("other");
     expect(await missing.json()).toMatchObject({ code: "pool_not_found" });
-    const report = await SELF.fetch("https://origin.invalid/pools");
+    const asked = new Request<unknown, IncomingRequestCfProperties>("https://origin.invalid/pools");
+    const none = createExecutionContext();
+    expect((await worker.fetch(asked, env, none)).status).toBe(404);
+    const report = await worker.fetch(asked, { ...env, REPORT_POOLS: "true" }, none);
     expect(await report.json()).toEqual({ pools: {} });
     await env.CATALOG.put(CATALOG_KV_KEY, JSON.stringify(EMPTY_CATALOG));
     const execution = createExecutionContext();

@@ -19,8 +19,18 @@ export const FAULTS = [
   "length",
   "stall",
   "skew",
+  "apology",
+  "page",
+  "empty",
 ] as const;
 export type Fault = (typeof FAULTS)[number];
+
+/** Said with status 200: an error, a proxy's page, nothing. */
+const NONSENSE: { readonly [F in Fault]?: { readonly type: string; readonly text: string } } = {
+  apology: { type: "application/json", text: '{"error":"the engine\'s own words"}' },
+  page: { type: "text/html", text: "<!doctype html><title>Starting</title>" },
+  empty: { type: "application/json", text: "" },
+};
 
 /** What an endpoint needs to compute when it is well: something between these. */
 const SERVICE_MS = { least: 8, most: 16 };
@@ -118,7 +128,10 @@ export class FaultyEndpoint {
     const { id, events } = JSON.parse(new TextDecoder().decode(body)) as Asked;
     const wait = SERVICE_MS.least + Math.random() * (SERVICE_MS.most - SERVICE_MS.least);
     await pause(this.#fault === "slow" ? wait * SLOWER : wait);
-    if (events === true) await this.#writeEvents(response);
+    const nonsense = this.#fault && NONSENSE[this.#fault];
+    if (nonsense !== undefined) {
+      response.writeHead(200, { "content-type": nonsense.type }).end(nonsense.text);
+    } else if (events === true) await this.#writeEvents(response);
     else this.#write(response, JSON.stringify({ id, outputs: [{ name: "y", data: [1, 2, 3] }] }));
   }
 

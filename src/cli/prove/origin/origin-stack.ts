@@ -40,7 +40,7 @@ export async function startOrigin(
         {
           ...workerOptions,
           name: ORIGIN.name,
-          bindings: { SIGNING_KEY: JSON.stringify(keys.privateKey) },
+          bindings: { SIGNING_KEY: JSON.stringify(keys.privateKey), REPORT_POOLS: "true" },
           modulesRoot: ORIGIN.folder,
           modules: await bundledModules(ORIGIN.folder),
           unsafeDirectSockets: [{ host: HOST, port }],

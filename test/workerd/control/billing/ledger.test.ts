@@ -126,6 +126,33 @@ describe("events", () => {
       expect(ledger.verify()).toEqual({ ok: true, problems: [] });
     }));
 
+  it("are one request where its key began at the same time, and two where it did not", () =>
+    withBooks(({ ledger }) => {
+      const event = (idempotencyBegun: number, at: number) =>
+        ledgerEvent({ at, billing: { idempotencyKey: "i", idempotencyBegun } });
+      const begun = NOON - DAY;
+      ledger.record([event(begun, NOON - DAY), event(begun, NOON + 1)], PRICES);
+      expect(ledger.standing().balance).toBe(-130);
+      ledger.record([event(begun + DAY, NOON)], PRICES);
+      expect(ledger.standing().balance).toBe(-260);
+      expect(ledger.verify()).toEqual({ ok: true, problems: [] });
+    }));
+
+  it("that the books can't take don't take the others with them", () =>
+    withBooks(({ ledger, reopen }) => {
+      const price = priceOf({ id: "slip", perRequest: 2 ** 52 });
+      const prices = book(priceOf(), price);
+      const [fits, breaks] = [ledgerEvent({ price }), ledgerEvent({ price })];
+      const others = [ledgerEvent(), ledgerEvent()];
+      expect(ledger.record([fits, ...others, breaks], prices)).toEqual({
+        recorded: 3,
+        duplicates: 0,
+        refused: [{ id: breaks.id, reason: "unbookable" }],
+      });
+      expect(reopen().record([breaks, ledgerEvent()], prices).recorded).toBe(1);
+      expect(ledger.verify()).toEqual({ ok: true, problems: [] });
+    }));
+
   it("use up allowances and tiers in the order of their recording, month by month", () =>
     withBooks(({ ledger }) => {
       const price = priceOf({
@@ -163,6 +190,28 @@ describe("events", () => {
         expect(ledger.outbox.take("openmeter", 10, clock.now)).toHaveLength(1);
       },
       { exports: ["stripe", "openmeter"] },
+    ));
+
+  it("tell exports what is charged, and nothing of retries, priced or free", () =>
+    withBooks(
+      ({ ledger, clock }) => {
+        const free = priceOf({ id: "free", perRequest: 10, free: { tokens: 15 } });
+        const gift = priceOf({ id: "gift", perRequest: 0, perUnit: {} });
+        const twice = (price: typeof free) =>
+          [1, 2].map(() => ledgerEvent({ price, billing: { idempotencyKey: price.id } }));
+        const events = [...twice(free), ledgerEvent({ price: free }), ...twice(gift)];
+        ledger.record(events, book(free, gift));
+        const told = ledger.outbox.take("stripe", 10, clock.now);
+        expect(told.map(({ event: { billing, net } }) => [billing.price, net])).toEqual([
+          ["free", 10],
+          ["free", 25],
+          ["gift", 0],
+        ]);
+        const charged = told.reduce((sum, { event }) => sum + event.net, 0);
+        expect(ledger.standing().balance).toBe(-charged);
+        expect(ledger.verify()).toEqual({ ok: true, problems: [] });
+      },
+      { exports: ["stripe"] },
     ));
 });
 

@@ -8,7 +8,7 @@ import {
   type Refused,
 } from "../../../../src/billing/lease.ts";
 import type { LedgerEvent } from "../../../../src/billing/ledger/event.ts";
-import { LEASE_GRACE_SECONDS } from "../../../../src/billing/ledger/leases.ts";
+import { LEASE_GRACE_SECONDS } from "../../../../src/billing/ledger/lease-holds.ts";
 import { amountOf } from "../../../../src/billing/price.ts";
 import { book, ledgerEvent, priceOf } from "../../../billing/support.ts";
 import { type Books, withBooks } from "./support.ts";
@@ -85,7 +85,13 @@ function world({ ledger, clock }: Books, graceNano = 0) {
     return decided;
   };
   const pass = (milliseconds: number): void => {
-    clock.now += milliseconds;
+    const end = clock.now + milliseconds;
+    const dues = queue.map(({ due }) => due).filter((due) => due > clock.now && due < end);
+    for (const due of dues.toSorted((a, b) => a - b)) {
+      clock.now = due;
+      deliver();
+    }
+    clock.now = end;
     deliver();
   };
   return { state, holders, onGrace, ask, pass, settled: () => Promise.all(background) };
@@ -210,6 +216,21 @@ describe("twenty isolates and a prepaid account", () => {
       expect(state.served).toBe(1_020);
       pass(5_000);
       expect(ledger.standing()).toMatchObject({ balance: 0, outstanding: 0 });
+    }));
+
+  it("spend no more than was paid while the queue stands still for hours, as long as they live", () =>
+    withBooks(async (books) => {
+      const { ledger } = books;
+      ledger.enter("credit", { id: "p", amount: 100 * COST, note: "" });
+      const { ask, pass, state } = world(books);
+      for (let round = 0; round < 120; round++) {
+        for (let isolate = 0; isolate < 4; isolate++) await ask(isolate, 10, 0, [3 * 3_600_000]);
+        pass(10_000);
+      }
+      expect(state.served).toBe(100);
+      pass(4 * 3_600_000);
+      expect(ledger.standing().balance).toBe(0);
+      expect(ledger.verify()).toEqual({ ok: true, problems: [] });
     }));
 
   it("refuse everything while the ledger is out of reach and the plan has no grace", () =>

@@ -110,7 +110,11 @@ describe("pruning", () => {
       ledger.prune();
       ledger.prune();
       expect(() => ledger.statement(NOON, NOON + HOUR)).toThrow(/13 months/);
-      expect(ledger.statement(day, day + DAY)).toEqual(before);
+      expect(ledger.statement(day, day + DAY)).toEqual({
+        ...before,
+        isProvisional: false,
+        recordedUpTo: "2028-01-01T00:00:00.000Z",
+      });
       for (const table of ["hours", "month_units", "spent", "leases"]) {
         expect(storage.sql.exec(`SELECT * FROM ${table}`).toArray()).toEqual([]);
       }
