@@ -16,7 +16,9 @@ const TESTS = [
   testsPass(
     "in workerd: the ledger through chaos, leases of twenty isolates, idempotency, receipts, exports",
     "control",
-    ["test/workerd/control/billing"],
+    ["chaos", "leases", "overspend", "idempotency", "receipts", "outbox", "deliver"].map(
+      (name) => `test/workerd/control/billing/${name}.test.ts`,
+    ),
     "ledgerTestsPassed",
   ),
 ];
