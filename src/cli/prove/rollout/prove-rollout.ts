@@ -18,13 +18,21 @@ const TESTS = [
   testsPass(
     "in workerd: flags, exposure events, shadows that are unbilled and harm no answer",
     "workerd",
-    ["test/workerd/edge"],
+    ["flags", "usage", "shadow"].map((name) => `test/workerd/edge/${name}.test.ts`),
     "edgeTestsPassed",
   ),
   testsPass(
     "in workerd: the control plane, two operators at once, crashes, and both rollouts with the clock advanced",
     "control",
-    ["test/workerd/control"],
+    [
+      "live-rollout",
+      "rollouts",
+      "changes",
+      "catalogs",
+      "precondition",
+      "reconcile",
+      "usage-queue",
+    ].map((name) => `test/workerd/control/${name}.test.ts`),
     "controlTestsPassed",
   ),
 ];
