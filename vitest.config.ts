@@ -83,7 +83,7 @@ export default defineConfig({
             wrangler: { configPath: "./workers/origin/wrangler.toml" },
           }),
         ],
-        test: { name: "origin", include: [ORIGIN] },
+        test: { name: "origin", include: [ORIGIN], testTimeout: 60_000 },
       },
     ],
     coverage: { provider: "istanbul", include: ["src/**/*.ts", "workers/**/*.ts"] },

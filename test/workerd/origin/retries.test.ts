@@ -340,11 +340,11 @@ describe("a hedge", () => {
         return sign?.(message);
       },
     });
-    while (counters()?.hedges === 0) {
+    for (let request = 0; request < 100 && counters()?.hedges === 0; request++) {
       signed = 0;
       expect((await ask()).status).toBe(200);
     }
-    expect(counters()?.inFlight).toBe(0);
+    expect(counters()).toMatchObject({ hedges: 1, inFlight: 0 });
     expect(counters()?.endpoints.map(({ inFlight }) => inFlight)).toEqual([0, 0]);
   });
 
@@ -354,12 +354,14 @@ describe("a hedge", () => {
       init.signal.addEventListener("abort", () => void aborted++);
       return hanging(request, init);
     };
-    const { ask, counters } = await warmed(slow);
-    while ((counters()?.hedgesWon ?? 0) < 2) {
+    // On a busy machine the pool's p95 is above the 200 ms that others here wait.
+    const { ask, counters } = await warmed(slow, { timeoutMs: 10_000 });
+    // Once it has been slow it is hardly chosen again.
+    for (let request = 0; request < 100 && counters()?.hedgesWon === 0; request++) {
       expect(await (await ask()).json()).toEqual(GOOD);
     }
-    expect(aborted).toBe(2);
-    expect(counters()).toMatchObject({ hedges: 2, hedgesWon: 2, retries: 0, inFlight: 0 });
+    expect(aborted).toBe(1);
+    expect(counters()).toMatchObject({ hedges: 1, hedgesWon: 1, retries: 0, inFlight: 0 });
   });
 
   it.each([
