@@ -1,3 +1,4 @@
+import { joined } from "../bytes.ts";
 import { DAY_MS } from "./periods.ts";
 
 /** How long a key belongs to one request, and its answer is kept: from when the first one began. */
@@ -209,13 +210,7 @@ export class IdempotencyStore {
       )
       .toArray()
       .map(({ bytes }) => new Uint8Array(bytes));
-    const body = new Uint8Array(parts.reduce((length, part) => length + part.length, 0));
-    let at = 0;
-    for (const part of parts) {
-      body.set(part, at);
-      at += part.length;
-    }
-    return body;
+    return joined(parts);
   }
 
   #remove(hash: string): void {

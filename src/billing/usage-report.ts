@@ -30,7 +30,6 @@ export const UsageQuery = v.strictObject({
   ...PERIOD_WORDS,
   by: v.optional(ByText, "day,model,version"),
 });
-export type UsageQueryText = v.InferInput<typeof UsageQuery>;
 
 /** Amounts are list prices; what is taken off them stands beside them. */
 export interface UsageRow extends Partial<

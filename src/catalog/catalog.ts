@@ -168,6 +168,17 @@ export function compileCatalog(
   });
 }
 
+/** The catalog with another flag for a model, or with none. */
+export function withFlag(
+  source: CatalogSource,
+  model: string,
+  flag: Flag | undefined,
+): CatalogSource {
+  const { [model]: _, ...others } = source.flags?.flags ?? {};
+  const flags = flag === undefined ? others : { ...source.flags?.flags, [model]: flag };
+  return { ...source, flags: { ...source.flags, flags } };
+}
+
 /** The catalog with one more version in it, labelled `stable` when the model has no stable version or `label` says so. */
 export function withVersion(
   source: CatalogSource,

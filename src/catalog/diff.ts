@@ -16,7 +16,13 @@ export function diffCatalogs(before: CatalogSource, after: CatalogSource): Diffe
     ...diffValues("pools", before.pools ?? {}, after.pools ?? {}),
     ...diffValues("flags", before.flags?.flags ?? {}, after.flags?.flags ?? {}),
     ...diffValues("$evaluators", before.flags?.$evaluators ?? {}, after.flags?.$evaluators ?? {}),
+    ...diffValues("prices", pricesById(before), pricesById(after)),
   ];
+}
+
+/** `prices.embed-1` */
+function pricesById({ prices = [] }: CatalogSource): object {
+  return Object.fromEntries(prices.map((price) => [price.id, price]));
 }
 
 /** Where two JSON values differ; what only one has is named as a whole. */

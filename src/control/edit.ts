@@ -5,14 +5,14 @@ import {
   planChange,
   readCatalogSource,
 } from "../catalog/changes.ts";
-import type { Difference } from "../catalog/diff.ts";
+import { diffCatalogs, type Difference } from "../catalog/diff.ts";
 import { canonicalJson } from "../catalog/same-json.ts";
-import { NearsideError } from "../errors.ts";
+import type { NearsideError } from "../errors.ts";
 import { modelsIn } from "./audit.ts";
 import { fileMissingChanges } from "./reconcile.ts";
 import type { ControlContext } from "./context.ts";
+import { untilUndisturbed } from "./undisturbed.ts";
 import { checkPrecondition, etagOf } from "./precondition.ts";
-import { differencesOf } from "./differences.ts";
 import type { ChangingCall } from "./route.ts";
 import type { Shares } from "./traffic.ts";
 
@@ -53,9 +53,6 @@ class ChangedMeanwhile extends Error {
   override readonly name = "ChangedMeanwhile";
 }
 
-/** How often a change is looked at anew because others write at the same time. */
-const ATTEMPTS = 5;
-
 /**
  * Changes the catalog if what is changed is what the caller saw, and tells the audit log.
  *
@@ -68,8 +65,8 @@ export async function applyEdit(
 ): Promise<Response> {
   const change = await changeOnce(context, call, edit);
   const { before, after } = change;
-  const changes = differencesOf(before, after);
-  if (!call.dryRun && before !== after) await tell(context, call, edit, change);
+  const changes = diffCatalogs(before, after);
+  if (!call.dryRun && before !== after) await tell(context, call, edit, change, changes);
   const answer: EditAnswer = {
     catalog: after.number,
     changes,
@@ -88,7 +85,7 @@ async function changeOnce(
 ): Promise<CatalogChange> {
   const seen = (source: CatalogSource): string | undefined =>
     canonicalJson([edit.read(source), edit.watch?.(source)]);
-  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+  return untilUndisturbed(edit.what, async () => {
     const { source } = await readCatalogSource(context.store.bucket);
     const current = edit.read(source);
     if (current === undefined && edit.missing) throw edit.missing();
@@ -106,11 +103,9 @@ async function changeOnce(
         ? await planChange(context.store, mutate)
         : await changeCatalog(context.store, provenance, mutate);
     } catch (error) {
-      if (!(error instanceof ChangedMeanwhile)) throw error;
+      if (error instanceof ChangedMeanwhile) return undefined;
+      throw error;
     }
-  }
-  throw new NearsideError("catalog_busy", `The ${edit.what} keeps changing; try again.`, {
-    retryAfterSeconds: 1,
   });
 }
 
@@ -120,9 +115,10 @@ async function tell(
   { actor }: ChangingCall,
   edit: Edit,
   { before, after }: CatalogChange,
+  changes: readonly Difference[],
 ): Promise<void> {
   const show = (source: CatalogSource): unknown => (edit.show ?? edit.read)(source) ?? null;
-  const models = modelsIn(differencesOf(before, after));
+  const models = modelsIn(changes);
   try {
     // What was made past the control plane comes before it.
     await fileMissingChanges({ store, audit }, before.number);

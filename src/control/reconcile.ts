@@ -1,12 +1,12 @@
 import * as v from "valibot";
 
 import { changeCatalog, readCatalogSource } from "../catalog/changes.ts";
+import { diffCatalogs } from "../catalog/diff.ts";
 import { findCatalog } from "../catalog/history.ts";
 import { CATALOG_KV_KEY } from "../catalog/reader.ts";
 import { modelsIn } from "./audit.ts";
 import { repairAccounts } from "./accounts/repair.ts";
 import type { ControlContext } from "./context.ts";
-import { differencesOf } from "./differences.ts";
 
 /** Older changes than these were filed long ago, or never will be: their catalogs may be gone. */
 const MOST_FILED = 200;
@@ -57,7 +57,7 @@ export async function fileMissingChanges(
       findCatalog(bucket, number),
     ]);
     if (after === undefined) continue;
-    const changes = differencesOf(
+    const changes = diffCatalogs(
       before ?? { ...after, models: {}, flags: undefined, prices: undefined },
       after,
     );

@@ -2,6 +2,7 @@ import { type IRequest, Router } from "itty-router";
 import * as v from "valibot";
 
 import { NearsideError } from "../errors.ts";
+import { decoded } from "../protocol/path.ts";
 import { WIRE_FORMS, problemResponse } from "../protocol/problem.ts";
 import { actorOf } from "./authenticate.ts";
 import type { ControlContext } from "./context.ts";
@@ -90,15 +91,6 @@ function queryOf(parameters: URLSearchParams): Record<string, string> {
     }
   }
   return Object.fromEntries(parameters);
-}
-
-/** What is no percent-encoding stays as it is, and names nothing. */
-function decoded(part: string): string {
-  try {
-    return decodeURIComponent(part);
-  } catch {
-    return part;
-  }
 }
 
 function refuseMethod(request: Request, context: ControlContext): Response {

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from "node:http";
 
+import { joined } from "../bytes.ts";
 import { NearsideError } from "../errors.ts";
 import type { Metrics } from "./metrics.ts";
 import type { OriginModels } from "./models.ts";
@@ -58,13 +59,7 @@ export async function readBody(request: IncomingMessage): Promise<Uint8Array<Arr
     chunks.push(chunk);
   }
   // A buffer of its own: tensors are made of parts of it.
-  const body = new Uint8Array(length);
-  let at = 0;
-  for (const chunk of chunks) {
-    body.set(chunk, at);
-    at += chunk.length;
-  }
-  return body;
+  return joined(chunks);
 }
 
 function tooLarge(): NearsideError {

@@ -5,6 +5,7 @@ import { check } from "../control/input.ts";
 import { NearsideError } from "../errors.ts";
 import { decodeJson, parseJson } from "../protocol/body.ts";
 import type { Tensor } from "../runtime/tensor.ts";
+import { feedsOf, microBatches } from "../tasks/embedding.ts";
 import { type Call, type Origin, type Reply, json } from "./call.ts";
 
 /** As many texts as OpenAI takes, and as many tokens as the edge sends to an origin. */
@@ -26,8 +27,10 @@ export async function postEmbeddings(origin: Origin, call: Call): Promise<Reply>
   const manifest = await origin.models.manifest(asked.model);
   const task = taskOf(manifest, asked.dimensions);
   const tokenizer = await origin.models.tokenizer(manifest, task.tokenizer);
-  const rows = [asked.input].flat().map((text) => tokenizer.encode(text, task.maxTokens).ids);
-  const tokens = rows.reduce((sum, { length }) => sum + length, 0);
+  const rows = [asked.input]
+    .flat()
+    .map((text, index) => ({ index, ids: tokenizer.encode(text, task.maxTokens).ids }));
+  const tokens = rows.reduce((sum, { ids }) => sum + ids.length, 0);
   if (tokens > MAX_REQUEST_TOKENS) {
     throw new NearsideError(
       "batch_too_large",
@@ -38,14 +41,8 @@ export async function postEmbeddings(origin: Origin, call: Call): Promise<Reply>
   const session = await origin.models.session(manifest);
   origin.metrics.count("inferences", manifest.name);
   const vectors = Array.from<Float32Array>({ length: rows.length });
-  for (const batch of batchesOf(rows)) {
-    const outputs = await session.run(
-      feedsOf(
-        batch.map(({ ids }) => ids),
-        tokenizer.padId,
-      ),
-      call,
-    );
+  for (const batch of microBatches(rows, MAX_RUN_TOKENS)) {
+    const outputs = await session.run(feedsOf(batch, tokenizer.padId), call);
     const { data } = vectorsOf(outputs, task.dimensions * batch.length);
     for (const [row, { index }] of batch.entries()) {
       vectors[index] = data.slice(row * task.dimensions, (row + 1) * task.dimensions);
@@ -75,43 +72,6 @@ function taskOf({ name, task }: Manifest, dimensions: number | null | undefined)
     });
   }
   return task;
-}
-
-interface Row {
-  /** Its place in the request. */
-  readonly index: number;
-  readonly ids: readonly number[];
-}
-
-/** Rows of like length together, so that little is padded. */
-function batchesOf(rows: readonly (readonly number[])[]): Row[][] {
-  const sorted = rows
-    .map((ids, index): Row => ({ index, ids }))
-    .toSorted((a, b) => b.ids.length - a.ids.length);
-  const batches: Row[][] = [];
-  for (let from = 0; from < sorted.length;) {
-    const longest = Math.max(1, sorted[from]?.ids.length ?? 0);
-    const count = Math.max(1, Math.floor(MAX_RUN_TOKENS / longest));
-    batches.push(sorted.slice(from, from + count));
-    from += count;
-  }
-  return batches;
-}
-
-/** What every model of the embedding task takes. */
-function feedsOf(rows: readonly (readonly number[])[], padId: number): Record<string, Tensor> {
-  const length = rows[0]?.length ?? 0;
-  const shape = [rows.length, length];
-  const ids = new BigInt64Array(rows.length * length).fill(BigInt(padId));
-  const mask = new BigInt64Array(rows.length * length);
-  for (const [row, tokens] of rows.entries()) {
-    for (const [at, id] of tokens.entries()) ids[row * length + at] = BigInt(id);
-    mask.fill(1n, row * length, row * length + tokens.length);
-  }
-  return {
-    input_ids: { datatype: "INT64", shape, data: ids },
-    attention_mask: { datatype: "INT64", shape, data: mask },
-  };
 }
 
 function vectorsOf(outputs: Readonly<Record<string, Tensor>>, length: number) {

@@ -1,30 +1,19 @@
 import { NearsideError } from "../errors.ts";
+import { openAiError, type OpenAiError } from "../protocol/openai/error.ts";
 import { WIRE_FORMS } from "../protocol/problem.ts";
 
-/** An error as OpenAI's clients read it. */
-export interface OpenAiError {
+/** An error as OpenAI's clients read it, with its status. */
+export interface OpenAiFailure {
   readonly status: number;
-  readonly body: {
-    readonly error: {
-      readonly message: string;
-      readonly type: string;
-      readonly param: string | null;
-      readonly code: string;
-    };
-  };
+  readonly body: { readonly error: OpenAiError };
 }
 
 /** What is no NearsideError is told without its words. */
-export function openAiError(error: unknown): OpenAiError {
+export function openAiFailure(error: unknown): OpenAiFailure {
   const isKnown = error instanceof NearsideError;
   const code = isKnown ? error.code : "internal";
   const message = isKnown ? error.message : "Something went wrong on our side.";
   const { status } = WIRE_FORMS[code];
-  const param = (isKnown && error.field) || null;
-  return { status, body: { error: { message, type: typeOf(status), param, code } } };
-}
-
-function typeOf(status: number): string {
-  if (status === 401) return "authentication_error";
-  return status >= 500 ? "server_error" : "invalid_request_error";
+  const field = isKnown ? error.field : undefined;
+  return { status, body: { error: openAiError(code, status, message, field) } };
 }

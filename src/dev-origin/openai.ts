@@ -7,7 +7,7 @@ import { decodeJson, parseJson } from "../protocol/body.ts";
 import type { Piece, SamplingOptions } from "../../models/scribe/sample.ts";
 import { type Call, type Origin, type Reply, json } from "./call.ts";
 import { beginGeneration, type Generation } from "./generate.ts";
-import { openAiError } from "./openai-error.ts";
+import { openAiFailure } from "./openai-error.ts";
 
 /** https://platform.openai.com/docs/api-reference: what is left out there has these values. */
 const DEFAULT_CHAT_TOKENS = 256;
@@ -219,7 +219,7 @@ async function* events(
     }
   } catch (error) {
     // The status is sent already.
-    yield `data: ${JSON.stringify(openAiError(error).body)}\n\n`;
+    yield `data: ${JSON.stringify(openAiFailure(error).body)}\n\n`;
     return;
   }
   yield event([choice(closing, last?.finish)]);

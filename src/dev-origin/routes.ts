@@ -1,3 +1,4 @@
+import { decoded } from "../protocol/path.ts";
 import type { Call, Origin, Reply } from "./call.ts";
 import { postEmbeddings } from "./embeddings.ts";
 import * as openInference from "./infer.ts";
@@ -71,13 +72,4 @@ function post(path: string, handle: Handler, computes = true): Route {
 
 function patternOf(path: string): RegExp {
   return new RegExp(`^${path.replaceAll(/:(\w+)/g, "(?<$1>[^/]+)")}$`);
-}
-
-/** What is no percent-encoding stays as it is, and names nothing. */
-function decoded(part: string): string {
-  try {
-    return decodeURIComponent(part);
-  } catch {
-    return part;
-  }
 }

@@ -9,7 +9,7 @@ import { WIRE_FORMS } from "../protocol/problem.ts";
 import { type Call, type Origin, type Reply, json, readBody } from "./call.ts";
 import { Metrics } from "./metrics.ts";
 import { type OriginBucket, OriginModels } from "./models.ts";
-import { openAiError } from "./openai-error.ts";
+import { openAiFailure } from "./openai-error.ts";
 import { findRoute } from "./routes.ts";
 import { type RequestGate, requestGate } from "./verify-request.ts";
 
@@ -162,7 +162,7 @@ function isStream(body: Reply["body"]): body is AsyncIterable<string> {
 
 /** In the words of the protocol that the path belongs to. */
 function failure(error: unknown, path: string): Reply {
-  const { status, body } = openAiError(error);
+  const { status, body } = openAiFailure(error);
   const { message, code } = body.error;
   const reply = json(path.startsWith("/v1/") ? body : { error: message, code }, status);
   const seconds = error instanceof NearsideError ? error.retryAfterSeconds : undefined;

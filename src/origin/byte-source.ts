@@ -1,3 +1,5 @@
+import { joinedOrOnly } from "../bytes.ts";
+
 /** A body, piece by piece as it comes. */
 export interface ByteSource {
   /** @returns undefined at the end */
@@ -49,21 +51,9 @@ export async function readPrefix(source: ByteSource, limit: number): Promise<Pre
   let length = 0;
   while (length <= limit) {
     const piece = await source.read();
-    if (piece === undefined) return { bytes: joined(pieces), ended: true };
+    if (piece === undefined) return { bytes: joinedOrOnly(pieces), ended: true };
     pieces.push(piece);
     length += piece.length;
   }
-  return { bytes: joined(pieces), ended: false };
-}
-
-export function joined(pieces: readonly Uint8Array[]): Uint8Array {
-  const [only] = pieces;
-  if (only !== undefined && pieces.length === 1) return only;
-  const all = new Uint8Array(pieces.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const piece of pieces) {
-    all.set(piece, at);
-    at += piece.length;
-  }
-  return all;
+  return { bytes: joinedOrOnly(pieces), ended: false };
 }

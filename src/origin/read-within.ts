@@ -1,3 +1,4 @@
+import { joined } from "../bytes.ts";
 import { NearsideError } from "../errors.ts";
 
 /**
@@ -28,7 +29,7 @@ export async function readWithin(
       chunks.push(value);
     }
     signal.throwIfAborted();
-    return joined(chunks, length);
+    return joined(chunks);
   } catch (cause) {
     stop();
     signal.throwIfAborted();
@@ -37,16 +38,6 @@ export async function readWithin(
   } finally {
     signal.removeEventListener("abort", stop);
   }
-}
-
-function joined(chunks: readonly Uint8Array[], length: number): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(length);
-  let at = 0;
-  for (const chunk of chunks) {
-    bytes.set(chunk, at);
-    at += chunk.length;
-  }
-  return bytes;
 }
 
 function tooLong(): NearsideError {

@@ -1,4 +1,5 @@
-import { type ByteSource, byteSource, joined, readPrefix } from "./byte-source.ts";
+import { joinedOrOnly } from "../bytes.ts";
+import { type ByteSource, byteSource, readPrefix } from "./byte-source.ts";
 import { isCorrupt, isEvents, judgeEvents, mayAnswer } from "./check-answer.ts";
 import type { OriginContext } from "./context.ts";
 import {
@@ -117,7 +118,7 @@ async function firstEvent(source: ByteSource): Promise<Uint8Array | undefined> {
   let first: Uint8Array = new Uint8Array();
   for (;;) {
     const piece = await source.read();
-    if (piece !== undefined) first = joined([first, piece]);
+    if (piece !== undefined) first = joinedOrOnly([first, piece]);
     // What a piece may have cut in two is not what is looked for.
     const verdict = judgeEvents(new TextDecoder().decode(first), piece === undefined);
     if (verdict === "good") return first;

@@ -1,3 +1,4 @@
+import { joined } from "../bytes.ts";
 import { NearsideError } from "../errors.ts";
 
 /** A body that has not arrived whole after this time is refused: half-open uploads hold memory. */
@@ -62,13 +63,7 @@ async function readChunks(
     if (length > maxBytes) throw tooLarge(maxBytes);
     chunks.push(value);
   }
-  const bytes = new Uint8Array(length);
-  let at = 0;
-  for (const chunk of chunks) {
-    bytes.set(chunk, at);
-    at += chunk.length;
-  }
-  return bytes;
+  return joined(chunks);
 }
 
 /** Compressed bytes would pass for input where a task takes bytes, and would be classified as such. */

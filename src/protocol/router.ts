@@ -10,6 +10,7 @@ import { postInfer } from "./open-inference/infer.ts";
 import * as openInference from "./open-inference/routes.ts";
 import { getModels, getOpenAiModel } from "./openai/models.ts";
 import { postOpenAi } from "./openai/routes.ts";
+import { decoded } from "./path.ts";
 import { postPredict } from "./predict.ts";
 import { type ProblemForm, WIRE_FORMS, problemResponse } from "./problem.ts";
 
@@ -110,15 +111,6 @@ async function respond(request: Request, context: Context): Promise<Response> {
 function target({ params }: IRequest): Target {
   const { model = "", version } = params;
   return { model: decoded(model), version: version === undefined ? undefined : decoded(version) };
-}
-
-/** What is no percent-encoding stays as it is, and names nothing. */
-function decoded(part: string): string {
-  try {
-    return decodeURIComponent(part);
-  } catch {
-    return part;
-  }
 }
 
 /** @throws NearsideError `route_not_found` when no method leads anywhere */

@@ -1,4 +1,4 @@
-import { type CatalogSource, type Flag, STABLE } from "../catalog/catalog.ts";
+import { type CatalogSource, type Flag, STABLE, withFlag } from "../catalog/catalog.ts";
 import type { Mutation } from "../catalog/changes.ts";
 import { isSameJson } from "../catalog/same-json.ts";
 import { NearsideError } from "../errors.ts";
@@ -41,11 +41,11 @@ export function catalogMutation(state: RolloutState, transition: Transition): Mu
         if (!isOurs || known === undefined) throw new SupersededError();
         const labels = { ...known.labels, [STABLE]: plan.version };
         const models = { ...source.models, [model]: { ...known, labels } };
-        return withoutFlag({ ...source, models }, model);
+        return withFlag({ ...source, models }, model, undefined);
       }
       case "roll_back":
       case "abort":
-        return isOurs ? withoutFlag(source, model) : undefined;
+        return isOurs ? withFlag(source, model, undefined) : undefined;
       case "pause":
       case "resume":
       case "supersede":
@@ -80,15 +80,4 @@ function refuseStart(
       `"${STABLE}" of "${model}" was moved meanwhile; start the rollout again.`,
     );
   }
-}
-
-function withFlag(source: CatalogSource, model: string, flag: Flag): CatalogSource {
-  const flags = { ...source.flags?.flags, [model]: flag };
-  return { ...source, flags: { ...source.flags, flags } };
-}
-
-function withoutFlag(source: CatalogSource, model: string): CatalogSource {
-  if (source.flags === undefined) return source;
-  const { [model]: _, ...flags } = source.flags.flags;
-  return { ...source, flags: { ...source.flags, flags } };
 }

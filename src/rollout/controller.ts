@@ -12,14 +12,14 @@ import { readManifest } from "../catalog/compile.ts";
 import { NearsideError } from "../errors.ts";
 import { catalogMutation, checkStillOurs, SupersededError } from "./catalog-mutations.ts";
 import { decide } from "./decide.ts";
-import { evaluateGuards } from "./guards.ts";
+import { evaluateGuards, type GuardFinding } from "./guards.ts";
 import type { RolloutPlan } from "./plan.ts";
 import { isOver, type RolloutState, type Transition } from "./state.ts";
 import type { RolloutStats } from "./stats.ts";
 import type { RolloutStore, ShadowPair } from "./store.ts";
 import { addEvent, addShadow, emptyStats } from "./tally.ts";
 import type { RolloutAction, RolloutView } from "./view.ts";
-import { etagOf, viewOf } from "./present.ts";
+import { etagOf, summaryOf, viewOf } from "./present.ts";
 
 export interface ControllerOptions {
   readonly model: string;
@@ -183,12 +183,13 @@ export class RolloutController {
       });
       return false;
     }
+    const stats = this.#stats(state);
     const decision = decide({
       plan: state.plan,
       step: state.step,
       stepStartedAt: state.stepStartedAt,
       now: now(),
-      stats: this.#stats(state),
+      stats,
     });
     const { action, reason } = decision;
     if (action === "wait" || (state.status === "paused" && action !== "roll_back")) return true;
@@ -200,7 +201,7 @@ export class RolloutController {
       step: action === "advance" ? state.step + 1 : state.step,
       actor: CONTROLLER,
       reason,
-      evidence: { ...this.#evidence(state), findings: decision.findings },
+      evidence: this.#evidence(state, stats, decision.findings),
     };
     await this.#carryOut(state, transition);
     return !isOver(transition);
@@ -393,10 +394,12 @@ export class RolloutController {
     store.save({ ...state, unaudited: [] });
   }
 
-  #evidence(state: RolloutState): { findings: unknown; counts: unknown } {
-    const stats = this.#stats(state);
-    const { stats: counts } = viewOf(state, stats, this.#options.now());
-    return { findings: evaluateGuards(state.plan, stats), counts };
+  #evidence(
+    state: RolloutState,
+    stats = this.#stats(state),
+    findings: readonly GuardFinding[] = evaluateGuards(state.plan, stats),
+  ): { findings: unknown; counts: unknown } {
+    return { findings, counts: summaryOf(stats, state.step) };
   }
 
   #latest(): RolloutState {

@@ -39,7 +39,8 @@ export function viewOf(state: RolloutState, stats: RolloutStats, now: number): R
   };
 }
 
-function summaryOf({ steps, comparisons }: RolloutStats, step: number): RolloutSummary {
+/** Counts of a rollout, and of its present step. */
+export function summaryOf({ steps, comparisons }: RolloutStats, step: number): RolloutSummary {
   const { outcomes, items, disagreements, flips } = comparisons;
   return {
     baseline: sumOf(steps.map(({ baseline }) => baseline)),

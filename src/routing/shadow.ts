@@ -1,5 +1,6 @@
 import type { UsageSender, Wait } from "../billing/send-usage.ts";
 import type { Units } from "../billing/meter.ts";
+import { digestOf } from "../billing/receipt.ts";
 import type { ShadowEvent } from "../billing/usage-event.ts";
 import type { Manifest } from "../catalog/manifest.ts";
 import type { Context } from "../context.ts";
@@ -131,7 +132,7 @@ export class Shadows {
     try {
       if (!(await this.#turn(context, pending))) return { outcome: "skipped_busy" };
       if (!this.#host.hasRoomFor(manifest)) return { outcome: "skipped_memory" };
-      inputDigest = await sha256(body);
+      inputDigest = await digestOf(body);
       if (!this.#host.isLoaded(manifest)) {
         if (!this.#host.hasRoomFor(manifest)) return { outcome: "skipped_memory" };
         await this.#host.use(manifest, guest, () => {});
@@ -214,8 +215,4 @@ function eventOf<Input, Output>(
     ...(inputDigest !== undefined && { inputDigest }),
     billed: false,
   };
-}
-
-async function sha256(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
-  return new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex();
 }

@@ -1,4 +1,5 @@
 import { NearsideError } from "../errors.ts";
+import type { Tensor } from "../runtime/tensor.ts";
 import { checkBatch, checkCharset, rawText, textField, textInputs, type Texts } from "./inputs.ts";
 import { output } from "./outputs.ts";
 import { booleanParameter, invalidParameter, type Parameters } from "./parameters.ts";
@@ -134,6 +135,12 @@ function* embed(
   dimensions: number,
   padId: number,
 ): TensorRun<Float32Array> {
+  const outputs = yield feedsOf(batch, padId);
+  return output(outputs, "sentence_embedding", "FP32", batch.length * dimensions);
+}
+
+/** What every model of this task takes. @param batch the longest text first */
+export function feedsOf(batch: readonly TokenizedText[], padId: number): Record<string, Tensor> {
   const length = batch[0]?.ids.length ?? 0;
   const shape = [batch.length, length];
   const ids = new BigInt64Array(batch.length * length);
@@ -144,11 +151,10 @@ function* embed(
     for (const [at, id] of text.ids.entries()) ids[start + at] = BigInt(id);
     mask.fill(1n, start, start + text.ids.length);
   }
-  const outputs = yield {
+  return {
     input_ids: { datatype: "INT64", shape, data: ids },
     attention_mask: { datatype: "INT64", shape, data: mask },
   };
-  return output(outputs, "sentence_embedding", "FP32", batch.length * dimensions);
 }
 
 function tooManyTokens(maxTokens: number, field: string): NearsideError {

@@ -3,7 +3,7 @@ import { NearsideError } from "../../errors.ts";
 import { type Precondition, checkPrecondition, etagOf } from "../precondition.ts";
 import type { ChangingCall } from "../route.ts";
 import type { AccountBooks } from "./account-books.ts";
-import { untilUndisturbed } from "./audited.ts";
+import { untilUndisturbed } from "../undisturbed.ts";
 import { NOT_FOUND } from "./find-account.ts";
 
 /** Changes one key if it, or the list of keys, is what the caller saw. */

@@ -10,7 +10,8 @@ import {
 } from "../../accounts/key-record.ts";
 import { ModelName } from "../../catalog/manifest.ts";
 import { NearsideError } from "../../errors.ts";
-import { tellAudit, untilUndisturbed } from "../accounts/audited.ts";
+import { tellAudit } from "../accounts/audited.ts";
+import { untilUndisturbed } from "../undisturbed.ts";
 import { NOT_FOUND, accountIn } from "../accounts/find-account.ts";
 import { changeKey, checkKey, keyIn, optionsOf } from "../accounts/key-changes.ts";
 import { etagOf } from "../precondition.ts";

@@ -2,7 +2,7 @@ import * as v from "valibot";
 
 import type { CatalogSource } from "../../catalog/catalog.ts";
 import { readCatalogSource } from "../../catalog/changes.ts";
-import { differencesOf } from "../differences.ts";
+import { diffCatalogs } from "../../catalog/diff.ts";
 import { listCatalogs, readCatalog, rolledBack } from "../../catalog/history.ts";
 import type { ControlContext } from "../context.ts";
 import { applyEdit } from "../edit.ts";
@@ -84,7 +84,7 @@ export const catalogRoutes = [
       return Response.json({
         from: before.number,
         to: after.number,
-        changes: differencesOf(before, after),
+        changes: diffCatalogs(before, after),
       });
     },
   }),
@@ -100,7 +100,7 @@ async function refuseRunningRollouts(
   before: CatalogSource,
   after: CatalogSource,
 ): Promise<void> {
-  const touched = differencesOf(before, after).flatMap(({ field }) => {
+  const touched = diffCatalogs(before, after).flatMap(({ field }) => {
     const [kind, model = "", part] = field.split(".");
     return kind === "flags" || (kind === "models" && part === "labels") ? [model] : [];
   });

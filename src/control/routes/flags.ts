@@ -1,6 +1,6 @@
 import * as v from "valibot";
 
-import { type CatalogSource, Flag } from "../../catalog/catalog.ts";
+import { type CatalogSource, Flag, withFlag } from "../../catalog/catalog.ts";
 import { type CatalogChange, planChange, readCatalogSource } from "../../catalog/changes.ts";
 import { NearsideError } from "../../errors.ts";
 import type { ControlContext } from "../context.ts";
@@ -83,10 +83,10 @@ export const flagRoutes = [
     body: FlagTest,
     errors: ["model_not_found", "invalid_change"],
     async handle({ store }, { params: { model = "" }, body: { flag, context, keys } }) {
-      const { after } = await planChange(store, (source) =>
-        flag === undefined ? undefined : withFlag(source, model, flag),
-      );
-      modelIn(after, model);
+      const { after } = await planChange(store, (source) => {
+        modelIn(source, model);
+        return flag === undefined ? undefined : withFlag(source, model, flag);
+      });
       const choose = await chooserOf(store.bucket, after, model);
       return Response.json({
         choice: await choose({ targetingKey: "key-0", ...context }),
@@ -122,13 +122,6 @@ function flagIn(source: CatalogSource, model: string): Flag | undefined {
   modelIn(source, model);
   const flags = source.flags?.flags ?? {};
   return Object.hasOwn(flags, model) ? flags[model] : undefined;
-}
-
-function withFlag(source: CatalogSource, model: string, flag: Flag | undefined): CatalogSource {
-  modelIn(source, model);
-  const { [model]: _, ...others } = source.flags?.flags ?? {};
-  const flags = flag === undefined ? others : { ...source.flags?.flags, [model]: flag };
-  return { ...source, flags: { ...source.flags, flags } };
 }
 
 function flagNotFound(model: string): NearsideError {

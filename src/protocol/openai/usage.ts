@@ -1,3 +1,4 @@
+import { joinedOrOnly } from "../../bytes.ts";
 import type { Units } from "../../billing/meter.ts";
 import type { Break, Filter } from "../pass-through.ts";
 import { WIRE_FORMS } from "../problem.ts";
@@ -15,8 +16,6 @@ const BROKEN: { readonly [B in Break]: string } = {
   origin_failed: "The model's origin pool broke off.",
   origin_timeout: "The model has stopped writing.",
 };
-
-const NOTHING = new Uint8Array();
 
 /** Units of an answer's `usage`, up to the ceiling; what is no count is left out. */
 export function unitsOf(usage: unknown, ceiling: Ceiling): Units {
@@ -88,7 +87,7 @@ export class UsageFilter implements Filter {
   }
 
   #passed(events: readonly ServerEvent[]): Uint8Array {
-    const bytes = concat(events.map((event) => event.bytes));
+    const bytes = joinedOrOnly(events.map((event) => event.bytes));
     this.#bytes += bytes.length;
     return bytes;
   }
@@ -131,16 +130,4 @@ function parse(data: string): unknown {
   } catch {
     return undefined;
   }
-}
-
-function concat(parts: readonly Uint8Array[]): Uint8Array {
-  const [only = NOTHING] = parts;
-  if (parts.length <= 1) return only;
-  const whole = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
 }
