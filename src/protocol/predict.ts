@@ -28,7 +28,7 @@ export function postPredict(context: Context, target: Target, request: Request):
       return { task, input: task.decode(taskRequest(body, type, request.url), limits) };
     },
     estimate: ({ task, input }) => task.estimate(input),
-    run: ({ session, resources }, { task, input }) => runHere(task.run(resources, input), session),
+    run: (model, { task, input }) => runHere(task.run(model.resources, input), model),
     encode,
     async forward(origin, { task, input }, _body, manifest) {
       const session = new RemoteSession(origin.caller, manifest, origin.onAnswer);

@@ -114,7 +114,7 @@ export function runtimeModule(): Promise<WebAssembly.Module> {
 }
 
 /** The types of Workers, where bytes can't be compiled, leave the constructor out. */
-function compile(wasm: Uint8Array<ArrayBuffer>): WebAssembly.Module {
+export function compile(wasm: Uint8Array<ArrayBuffer>): WebAssembly.Module {
   const { Module } = WebAssembly as unknown as {
     Module: new (bytes: Uint8Array<ArrayBuffer>) => WebAssembly.Module;
   };

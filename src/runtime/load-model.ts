@@ -6,6 +6,7 @@ import type { HostedModel, LoadContext } from "./host.ts";
 import { startOrt } from "./ort-module.ts";
 import type { OrtSession } from "./session.ts";
 import { SupersededError } from "./shared-load.ts";
+import type { Tensor } from "./tensor.ts";
 import { SnapshotError } from "./snapshot/format.ts";
 import { restoreSession, type Runtime } from "./snapshot/restore.ts";
 
@@ -14,6 +15,8 @@ export interface LoadedModel extends HostedModel {
   readonly manifest: Manifest;
   readonly session: OrtSession;
   readonly resources: unknown;
+  /** Runs the graph once. @throws as `OrtSession.run` */
+  run(feeds: Readonly<Record<string, Tensor>>): Record<string, Tensor>;
 }
 
 export interface LoaderOptions {
@@ -146,6 +149,7 @@ function modelOf(
     session,
     resources,
     start,
+    run: (feeds) => session.run(feeds),
     get heapBytes() {
       return session.heapBytes;
     },

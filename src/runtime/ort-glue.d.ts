@@ -27,3 +27,9 @@ declare module "*.wasm" {
   const module: WebAssembly.Module;
   export default module;
 }
+
+/** Where a package declares types of its own for the file without the query. */
+declare module "*.wasm?module" {
+  const module: WebAssembly.Module;
+  export default module;
+}

@@ -55,7 +55,9 @@ export const byteClassification: Task<"byte-classification", BytesInput, null> =
   *run(_resources, input, { task }) {
     const results: LabelScore[][] = [];
     for (const data of input.items) {
-      const outputs = yield { bytes: { datatype: "INT32", shape: [1, data.length], data } };
+      const outputs = yield {
+        feeds: { bytes: { datatype: "INT32", shape: [1, data.length], data } },
+      };
       const probabilities = output(outputs, "probabilities", "FP32", task.labels.length);
       results.push(rankLabels(task.labels, probabilities, 0, input.topK));
     }

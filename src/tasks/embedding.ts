@@ -135,7 +135,7 @@ function* embed(
   dimensions: number,
   padId: number,
 ): TensorRun<Float32Array> {
-  const outputs = yield feedsOf(batch, padId);
+  const outputs = yield { feeds: feedsOf(batch, padId) };
   return output(outputs, "sentence_embedding", "FP32", batch.length * dimensions);
 }
 

@@ -5,6 +5,7 @@ import { speechActivity } from "./speech-activity.ts";
 import { tabularClassification } from "./tabular.ts";
 import { edgeLimits, type TaskLimits } from "./limits.ts";
 import type { ManifestOf, Task, TaskRequest, TaskResult, TensorRun, Units } from "./task.ts";
+import type { TaskTools } from "./tools.ts";
 
 declare const decoded: unique symbol;
 
@@ -22,7 +23,7 @@ export interface BoundTask {
   /** What `run` will count, as far as it is known before the model is there. */
   estimate(input: TaskInput): Units;
   /** Parses the assets once per loaded model; the result goes to `run`, untouched. */
-  prepare(assets: Readonly<Record<string, Uint8Array>>): unknown;
+  prepare(assets: Readonly<Record<string, Uint8Array>>, tools: TaskTools): unknown;
   /** @param limits the edge's, unless said otherwise */
   run(resources: unknown, input: TaskInput, limits?: TaskLimits): TensorRun<TaskResult>;
 }
@@ -58,7 +59,7 @@ function bind<T extends TaskType, Input, Resources>(task: Task<T, Input, Resourc
     decode: (request, limits = edgeLimits(manifest)) =>
       task.decode(request, manifest, limits) as unknown as TaskInput,
     estimate: (input) => task.estimate(input as unknown as Input, manifest),
-    prepare: (assets) => task.prepare(assets, manifest),
+    prepare: (assets, tools) => task.prepare(assets, manifest, tools),
     run: (resources, input, limits = edgeLimits(manifest)) =>
       task.run(resources as Resources, input as unknown as Input, manifest, limits),
   });

@@ -1,5 +1,6 @@
 import type { BlobRef, Manifest } from "../catalog/manifest.ts";
 import { taskFor } from "./index.ts";
+import type { TaskTools } from "./tools.ts";
 
 /** Reads the assets; `BlobStore` is one. */
 export interface AssetReader<C> {
@@ -26,11 +27,13 @@ interface Kept {
  */
 export class TaskResources<C> {
   readonly #assets: AssetReader<C>;
+  readonly #tools: TaskTools;
   /** In order of last use, the oldest first. */
   readonly #kept = new Map<string, Kept>();
 
-  constructor(assets: AssetReader<C>) {
+  constructor(assets: AssetReader<C>, tools: TaskTools) {
     this.#assets = assets;
+    this.#tools = tools;
   }
 
   /** @throws NearsideError `model_damaged`, `model_unavailable` */
@@ -47,7 +50,7 @@ export class TaskResources<C> {
         async ([name, ref]) => [name, await this.#assets.read(ref, context)] as const,
       ),
     );
-    const resources = taskFor(manifest)?.prepare(Object.fromEntries(assets));
+    const resources = taskFor(manifest)?.prepare(Object.fromEntries(assets), this.#tools);
     this.#keep(key, { resources, bytes: manifest.memory.taskBytes });
     return resources;
   }

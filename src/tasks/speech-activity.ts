@@ -138,9 +138,11 @@ function* speechProbabilities(
     const start = step * stepSamples;
     const data = heard.subarray(start, start + contextSamples + stepSamples);
     const outputs = yield {
-      input: { datatype: "FP32", shape, data },
-      state: { datatype: "FP32", shape: STATE_SHAPE, data: state },
-      sr: rate,
+      feeds: {
+        input: { datatype: "FP32", shape, data },
+        state: { datatype: "FP32", shape: STATE_SHAPE, data: state },
+        sr: rate,
+      },
     };
     const probability = output(outputs, "output", "FP32", 1)[0] ?? Number.NaN;
     if (!Number.isFinite(probability)) throw notANumber();

@@ -28,7 +28,7 @@ export const tabularClassification: Task<"tabular-classification", Rows, null> =
     const { form, count, features } = rows;
     const { columns, labels } = task;
     const outputs = yield {
-      features: { datatype: "FP32", shape: [count, columns.length], data: features },
+      feeds: { features: { datatype: "FP32", shape: [count, columns.length], data: features } },
     };
     const units = unitsOf(rows);
     if (form === "table") {

@@ -1,6 +1,7 @@
 import type { Manifest, TaskConfigOf, TaskType } from "../catalog/manifest.ts";
 import type { Tensor } from "../runtime/tensor.ts";
 import type { TaskLimits } from "./limits.ts";
+import type { TaskTools } from "./tools.ts";
 
 /** Every input of the graph, by name. */
 export type Feeds = Readonly<Record<string, Tensor>>;
@@ -8,8 +9,15 @@ export type Feeds = Readonly<Record<string, Tensor>>;
 /** Every output of the graph, by name. */
 export type Outputs = Readonly<Record<string, Tensor>>;
 
-/** A task at work: it yields what the graph is to be fed, gets back what the graph answers, and returns the result. */
-export type TensorRun<R> = Generator<Feeds, R, Outputs>;
+/** One run of a graph. */
+export interface Step {
+  readonly feeds: Feeds;
+  /** Which graph, where the model is an ensemble of several. */
+  readonly member?: string;
+}
+
+/** A task at work: it yields what a graph is to be fed, gets back what the graph answers, and returns the result. */
+export type TensorRun<R> = Generator<Step, R, Outputs>;
 
 /** The part of a session that a task needs: synchronous, because WASM computes on the calling thread. */
 export interface TensorRunner {
@@ -18,6 +26,8 @@ export interface TensorRunner {
    * @returns every output of the graph, by name; the arrays are the caller's own copies
    */
   run(feeds: Feeds): Record<string, Tensor>;
+  /** One graph of an ensemble; absent where there is only one. @throws when the ensemble has none of that name */
+  member?(name: string): TensorRunner;
 }
 
 /** What `POST /v1/predict/{model}` carried, before the task looked at it. */
@@ -64,7 +74,11 @@ export interface Task<T extends TaskType, Input, Resources> {
   /** What `run` will count, as far as it is known before the model is there. */
   estimate(input: Input, manifest: ManifestOf<T>): Units;
   /** Parses the assets once per loaded model. */
-  prepare(assets: Readonly<Record<string, Uint8Array>>, manifest: ManifestOf<T>): Resources;
+  prepare(
+    assets: Readonly<Record<string, Uint8Array>>,
+    manifest: ManifestOf<T>,
+    tools: TaskTools,
+  ): Resources;
   /** The same tensors wherever they are computed. @throws NearsideError before the first feeds when a limit is passed */
   run(
     resources: Resources,

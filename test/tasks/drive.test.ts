@@ -6,12 +6,13 @@ import { edgeLimits, originLimits, type TaskLimits } from "../../src/tasks/limit
 import type { TensorRun } from "../../src/tasks/task.ts";
 import { minilmTokenizer, tokenizerAsset } from "./minilm-tokenizer.ts";
 import { fp32, json, recordingRunner, refusal, taskManifest } from "./support.ts";
+import { TOOLS } from "../support/tools.ts";
 
 /** Doubles a number twice, and tells what came of it. */
 function* twice(start: number): TensorRun<string> {
   let value = start;
   for (let round = 0; round < 2; round++) {
-    const { y } = yield { x: fp32([value], [1]) };
+    const { y } = yield { feeds: { x: fp32([value], [1]) } };
     value = Number(y?.data[0]);
   }
   return `${value}`;
@@ -51,7 +52,11 @@ describe("the limits of a task", () => {
   );
   const edge = edgeLimits(manifest);
   const origin = originLimits({ pool: "gpu", limits: { maxBatch: 300, maxBodyBytes: 1 } });
-  const tokenizer = embedding.prepare({ tokenizer: tokenizerAsset(minilmTokenizer) }, manifest);
+  const tokenizer = embedding.prepare(
+    { tokenizer: tokenizerAsset(minilmTokenizer) },
+    manifest,
+    TOOLS,
+  );
   const texts = Array<string>(100).fill("the ".repeat(62));
   const embed = (limits: TaskLimits, inputs: unknown) => {
     const runner = recordingRunner(({ input_ids }) => {
@@ -82,7 +87,11 @@ describe("an estimate", () => {
     { type: "embedding", maxTokens: 16, dimensions: 1, tokenizer: "tokenizer" },
     8,
   );
-  const tokenizer = embedding.prepare({ tokenizer: tokenizerAsset(minilmTokenizer) }, manifest);
+  const tokenizer = embedding.prepare(
+    { tokenizer: tokenizerAsset(minilmTokenizer) },
+    manifest,
+    TOOLS,
+  );
   const counted = (text: string) => tokenizer.encode(text, 16).ids.length;
   const estimated = (...texts: string[]) =>
     embedding.estimate(embedding.decode(json(texts), manifest, edgeLimits(manifest)), manifest);

@@ -9,6 +9,7 @@ import type { TaskRequest } from "../../src/tasks/task.ts";
 import type { TextTokenizer } from "../../src/tasks/tokenizer.ts";
 import { minilmTokenizer, tokenizerAsset } from "./minilm-tokenizer.ts";
 import { type Feeds, fp32, json, raw, recordingRunner, refusal, taskManifest } from "./support.ts";
+import { TOOLS } from "../support/tools.ts";
 
 const MAX_TOKENS = 64;
 /** No run may have more tokens than this, padding included; the task's own bound is lower. */
@@ -20,7 +21,7 @@ const manifest = taskManifest(
 
 let tokenizer: TextTokenizer;
 beforeAll(() => {
-  tokenizer = embedding.prepare({ tokenizer: tokenizerAsset(minilmTokenizer) }, manifest);
+  tokenizer = embedding.prepare({ tokenizer: tokenizerAsset(minilmTokenizer) }, manifest, TOOLS);
 });
 
 /** The fed rows as numbers. */
@@ -135,7 +136,9 @@ describe("embedding: decode", () => {
 
 describe("embedding: prepare", () => {
   it("needs the tokenizer", () => {
-    expect(() => embedding.prepare({}, manifest)).toThrow(refusal("model_damaged", undefined));
+    expect(() => embedding.prepare({}, manifest, TOOLS)).toThrow(
+      refusal("model_damaged", undefined),
+    );
   });
 });
 
@@ -163,7 +166,10 @@ describe("embedding: run", () => {
 
   it("pads with the tokenizer's own id", () => {
     const asset = tokenizerAsset({ ...minilmTokenizer, padding: { pad_id: 7 } });
-    const { runs } = run(json(["the", ""]), embedding.prepare({ tokenizer: asset }, manifest));
+    const { runs } = run(
+      json(["the", ""]),
+      embedding.prepare({ tokenizer: asset }, manifest, TOOLS),
+    );
     expect(rowsOf(runs[0] ?? {}, "input_ids")[1]).toEqual([101, 102, 7]);
     expect(rowsOf(runs[0] ?? {}, "attention_mask")[1]).toEqual([1, 1, 0]);
   });

@@ -10,6 +10,7 @@ import { runHere } from "../../src/tasks/drive.ts";
 import { taskFor } from "../../src/tasks/index.ts";
 import { manifestOf } from "../support/manifests.ts";
 import { fp32, json, recordingRunner, refusal, taskManifest } from "./support.ts";
+import { TOOLS } from "../support/tools.ts";
 
 const TYPES = TaskConfig.options.map(({ entries }) => entries.type.literal);
 const folder = path.join(ROOT, "models");
@@ -51,7 +52,7 @@ describe("taskFor", () => {
     expect(() => task.decode(json([[1], [2], [3]]))).toThrow(refusal("batch_too_large", "inputs"));
     expect(() => task.decode(json({ b: 1 }))).toThrow(refusal("invalid_input", "inputs.a"));
     const runner = recordingRunner(() => ({ probabilities: fp32([0.25, 0.75], [1, 2]) }));
-    expect(runHere(task.run(task.prepare({}), task.decode(json([5]))), runner)).toEqual({
+    expect(runHere(task.run(task.prepare({}, TOOLS), task.decode(json([5]))), runner)).toEqual({
       output: [
         { label: "high", score: 0.75 },
         { label: "low", score: 0.25 },
@@ -65,6 +66,6 @@ describe("taskFor", () => {
     const task = taskFor(
       taskManifest({ type: "embedding", maxTokens: 8, dimensions: 1, tokenizer: "tokenizer" }),
     );
-    expect(() => task?.prepare({})).toThrow(refusal("model_damaged", undefined));
+    expect(() => task?.prepare({}, TOOLS)).toThrow(refusal("model_damaged", undefined));
   });
 });

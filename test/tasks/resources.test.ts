@@ -5,6 +5,7 @@ import { TaskResources } from "../../src/tasks/resources.ts";
 import { TextTokenizer } from "../../src/tasks/tokenizer.ts";
 import { minilmTokenizer, tokenizerAsset } from "./minilm-tokenizer.ts";
 import { refusal, taskManifest } from "./support.ts";
+import { TOOLS } from "../support/tools.ts";
 
 const MEGABYTE = 1024 * 1024;
 
@@ -31,7 +32,7 @@ function reader(fault?: Error) {
 describe("resources of a task whose model is elsewhere", () => {
   it("are read once", async () => {
     const assets = reader();
-    const resources = new TaskResources(assets);
+    const resources = new TaskResources(assets, TOOLS);
     const first = await resources.of(embeddings("a"), undefined);
     expect(first).toBeInstanceOf(TextTokenizer);
     expect(await resources.of(embeddings("a"), undefined)).toBe(first);
@@ -41,7 +42,7 @@ describe("resources of a task whose model is elsewhere", () => {
 
   it("are kept for the two versions that were used last", async () => {
     const assets = reader();
-    const resources = new TaskResources(assets);
+    const resources = new TaskResources(assets, TOOLS);
     for (const name of ["a", "b", "a", "c", "a"]) await resources.of(embeddings(name), undefined);
     expect(assets.reads).toHaveLength(3);
     await resources.of(embeddings("b"), undefined);
@@ -50,7 +51,7 @@ describe("resources of a task whose model is elsewhere", () => {
   });
 
   it("are kept only as far as there is memory beside the models", async () => {
-    const resources = new TaskResources(reader());
+    const resources = new TaskResources(reader(), TOOLS);
     await resources.of(embeddings("a", 20 * MEGABYTE), undefined);
     await resources.of(embeddings("b", 5 * MEGABYTE), undefined);
     expect(resources.heldBytes).toBe(5 * MEGABYTE);
@@ -65,13 +66,13 @@ describe("resources of a task whose model is elsewhere", () => {
       columns: ["a"],
       labels: ["b"],
     });
-    expect(await new TaskResources(assets).of(manifest, undefined)).toBeNull();
+    expect(await new TaskResources(assets, TOOLS).of(manifest, undefined)).toBeNull();
     expect(assets.reads).toEqual([]);
   });
 
   it("are asked for again after a read that failed", async () => {
     const assets = reader(new Error("down"));
-    const resources = new TaskResources(assets);
+    const resources = new TaskResources(assets, TOOLS);
     await expect(resources.of(embeddings("a"), undefined)).rejects.toThrow("down");
     await expect(resources.of(embeddings("a"), undefined)).rejects.toThrow("down");
     expect(assets.reads).toHaveLength(2);

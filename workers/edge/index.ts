@@ -1,3 +1,7 @@
+import jpeg from "@jsquash/jpeg/codec/dec/mozjpeg_dec.wasm";
+import png from "@jsquash/png/codec/pkg/squoosh_png_bg.wasm?module";
+import webp from "@jsquash/webp/codec/dec/webp_dec.wasm";
+
 import wasm from "../../.nearside/runtime/ort.wasm";
 import identity from "../../.nearside/runtime/runtime.json";
 import { Directory } from "../../src/accounts/directory.ts";
@@ -21,12 +25,15 @@ import { ModelLoader } from "../../src/runtime/load-model.ts";
 import { BlobStore } from "../../src/store/blobs.ts";
 import { taskFor } from "../../src/tasks/index.ts";
 import { TaskResources } from "../../src/tasks/resources.ts";
+import type { TaskTools } from "../../src/tasks/tools.ts";
 import { Activity } from "../../src/telemetry/activity.ts";
 import { consoleLog } from "../../src/telemetry/log.ts";
 import { Timing } from "../../src/telemetry/timing.ts";
 import type { Env } from "./env.ts";
 
 const DEFAULT_RATE = "2000/10";
+
+const TOOLS: TaskTools = { codecs: { jpeg, png, webp } };
 
 /** What this isolate keeps: made by its first request, because bindings come with requests. */
 let isolate: Isolate | undefined;
@@ -63,7 +70,7 @@ export function createIsolate(env: Env): Isolate {
   const loader = new ModelLoader({
     runtime: { wasm, digest: identity.digest, startup: identity.startup },
     blobs,
-    prepare: (manifest, assets) => taskFor(manifest)?.prepare(assets),
+    prepare: (manifest, assets) => taskFor(manifest)?.prepare(assets, TOOLS),
     onFallback: ({ name, version }, fault, cause) =>
       consoleLog.error("snapshot_fallback", cause, { model: name, version, fault }),
   });
@@ -90,7 +97,7 @@ export function createIsolate(env: Env): Isolate {
     activity,
     usage,
     shadows: new Shadows({ host, activity, usage }),
-    resources: new TaskResources(blobs),
+    resources: new TaskResources(blobs, TOOLS),
     origin: env.ORIGIN,
     directory: new Directory(env.KEYS),
     anonymous: parseAnonymous(env.ANONYMOUS),

@@ -1,3 +1,7 @@
+import jpeg from "@jsquash/jpeg/codec/dec/mozjpeg_dec.wasm";
+import png from "@jsquash/png/codec/pkg/squoosh_png_bg.wasm?module";
+import webp from "@jsquash/webp/codec/dec/webp_dec.wasm";
+
 import wasm from "../../../../.nearside/runtime/ort.wasm";
 import identity from "../../../../.nearside/runtime/runtime.json";
 import type { Manifest } from "../../../../src/catalog/manifest.ts";
@@ -44,6 +48,8 @@ export default {
   },
 } satisfies ExportedHandler<Env>;
 
+const TOOLS = { codecs: { jpeg, png, webp } };
+
 async function readManifest(env: Env, model: string): Promise<Manifest> {
   const stored = await env.MODELS.get(manifestKey(model, 1));
   if (stored === null) throw new Error(`The bench has published no "${model}".`);
@@ -86,7 +92,7 @@ async function loadWhole(env: Env, manifest: Manifest) {
   const byName = Object.fromEntries(
     names.map((name, at) => [name, assets[at] ?? new Uint8Array()]),
   );
-  return { session, resources: taskFor(manifest)?.prepare(byName) };
+  return { session, resources: taskFor(manifest)?.prepare(byName, TOOLS) };
 }
 
 /**
