@@ -7,6 +7,8 @@ import { defineConfig } from "vitest/config";
 const WORKERD = "test/workerd/**/*.test.ts";
 const CONTROL = "test/workerd/control/**/*.test.ts";
 const ORIGIN = "test/workerd/origin/**/*.test.ts";
+/** Those that share one running stack; other end-to-end tests break theirs, or need it cold. */
+const SERVED = ["client", "clients", "docs", "ocr"].map((name) => `test/e2e/${name}.test.ts`);
 /** Written by test/global-setup.ts. */
 const SNAPSHOTS = path.join(import.meta.dirname, ".nearside/test/snapshots");
 
@@ -20,7 +22,7 @@ async function readTestFile({ url }: { readonly url: string }): Promise<Response
   }
 }
 
-/** The bindings ORIGIN and LEDGERS: tests of the edge bring their own. */
+/** The bindings ORIGIN, LEDGERS and STATISTICS: tests of the edge bring their own. */
 function nobody(): Response {
   return new Response(null, { status: 503 });
 }
@@ -32,8 +34,17 @@ export default defineConfig({
         test: {
           name: "node",
           include: ["test/**/*.test.ts"],
-          exclude: [WORKERD],
+          exclude: [WORKERD, ...SERVED],
           globalSetup: ["test/global-setup.ts"],
+          testTimeout: 60_000,
+          hookTimeout: 180_000,
+        },
+      },
+      {
+        test: {
+          name: "e2e",
+          include: SERVED,
+          globalSetup: ["test/global-setup.ts", "test/e2e/served.ts"],
           testTimeout: 60_000,
           hookTimeout: 180_000,
         },
@@ -44,7 +55,12 @@ export default defineConfig({
             main: "workers/edge/index.ts",
             wrangler: { configPath: "./wrangler.toml" },
             miniflare: {
-              serviceBindings: { TEST_FILES: readTestFile, ORIGIN: nobody, LEDGERS: nobody },
+              serviceBindings: {
+                TEST_FILES: readTestFile,
+                ORIGIN: nobody,
+                LEDGERS: nobody,
+                STATISTICS: nobody,
+              },
             },
           }),
         ],

@@ -4,6 +4,8 @@ import type { LedgerService } from "./billing/ledger-service.ts";
 import type { Receipts } from "./billing/receipts.ts";
 import type { UsageSender } from "./billing/send-usage.ts";
 import type { CatalogReader } from "./catalog/reader.ts";
+import type { LoadedCorpus } from "./corpus/load.ts";
+import type { DocsFiles } from "./docs/serve.ts";
 import type { OriginService } from "./origin/call-origin.ts";
 import type { Anonymous } from "./protocol/authenticate.ts";
 import type { RateLimits } from "./protocol/rate-limit.ts";
@@ -16,12 +18,13 @@ import type { BlobContext } from "./store/blobs.ts";
 import type { TaskResources } from "./tasks/resources.ts";
 import type { Activity } from "./telemetry/activity.ts";
 import type { Log } from "./telemetry/log.ts";
+import type { StatisticsService } from "./telemetry/statistics.ts";
 import type { Timing } from "./telemetry/timing.ts";
 
 /** What an isolate keeps from request to request. */
 export interface Isolate {
   readonly catalog: CatalogReader;
-  readonly host: ModelHost<LoadedModel>;
+  readonly host: ModelHost<LoadedModel, LoadedCorpus>;
   readonly loader: ModelLoader;
   readonly flags: FlagProviders;
   readonly activity: Activity;
@@ -38,8 +41,12 @@ export interface Isolate {
   readonly tests: TestQuota;
   readonly leases: LeaseHolder;
   readonly receipts: Receipts;
+  /** What the page /docs is made of. */
+  readonly docs: DocsFiles;
   /** The accounts' ledgers; without them whoever pays is refused. */
   readonly ledgers: LedgerService | undefined;
+  /** What all isolates have answered; without it there are no statistics. */
+  readonly statistics: StatisticsService | undefined;
   /** The secret of whoever may override flags; nobody may when it is not set. */
   readonly adminToken: string | undefined;
 }

@@ -1,7 +1,9 @@
 import type { TestProject } from "vitest/node";
 
+import { prepareDocs } from "../src/publish/docs.ts";
 import { prepareRuntime } from "../src/publish/runtime.ts";
 import { storeGuesslang } from "./support/guesslang-files.ts";
+import { storeShipped } from "./support/shipped-files.ts";
 import { storeSnapshots } from "./support/snapshot-cases.ts";
 
 const OLDEST_NODE = [22, 12] as const;
@@ -16,6 +18,8 @@ export default async function setup({ name }: TestProject): Promise<void> {
     );
   }
   await prepareRuntime();
+  await prepareDocs();
   if (name === "workerd") await storeSnapshots();
   if (name === "control") await storeGuesslang();
+  if (name === "control") await storeShipped();
 }

@@ -2,6 +2,7 @@ import * as v from "valibot";
 
 import { Price } from "../billing/price.ts";
 import { OriginPool } from "../origin/pool.ts";
+import { CorpusManifest } from "./corpus.ts";
 import { isRecordKey, Manifest, ModelName, ModelVersion } from "./manifest.ts";
 
 /** A movable name for a version. A label is never a number, so that a URL can take either. */
@@ -98,6 +99,13 @@ export const CatalogSource = v.object({
       ...Off.entries,
     }),
   ),
+  /** Corpora of vectors, by name. */
+  corpora: v.optional(
+    v.record(
+      ModelName,
+      v.object({ versions: v.array(ModelVersion), labels: v.record(Label, ModelVersion) }),
+    ),
+  ),
   pools: Pools,
   prices: Prices,
   flags: v.optional(FlagSet),
@@ -117,12 +125,22 @@ export const Catalog = v.object({
       ...Off.entries,
     }),
   ),
+  corpora: v.optional(
+    v.record(
+      ModelName,
+      v.object({
+        versions: v.record(VersionKey, CorpusManifest),
+        labels: v.record(Label, ModelVersion),
+      }),
+    ),
+  ),
   pools: Pools,
   prices: Prices,
   flags: v.optional(FlagSet),
 });
 export type Catalog = v.InferOutput<typeof Catalog>;
 export type CatalogModel = Catalog["models"][string];
+export type CatalogCorpus = NonNullable<Catalog["corpora"]>[string];
 
 export const EMPTY_CATALOG: CatalogSource = { schema: 1, number: 0, models: {} };
 
@@ -130,42 +148,90 @@ export const EMPTY_CATALOG: CatalogSource = { schema: 1, number: 0, models: {} }
  * Compiles the source into what the edge reads.
  *
  * @param manifestOf the manifest of a version that the source lists
+ * @param corpusOf the same of a corpus
  * @throws Error naming the label or version that does not hold together
  */
 export function compileCatalog(
   source: CatalogSource,
   manifestOf: (model: string, version: number) => Manifest,
+  corpusOf: (corpus: string, version: number) => CorpusManifest = unknownCorpus,
 ): Catalog {
   const models: Catalog["models"] = {};
   for (const [name, { versions, labels, ...rest }] of Object.entries(source.models)) {
-    const manifests: Record<string, Manifest> = {};
-    for (const version of versions) {
-      const manifest = manifestOf(name, version);
-      if (manifest.name !== name || manifest.version !== version) {
-        throw new Error(
-          `The manifest of ${name} ${version} calls itself ${manifest.name} ${manifest.version}.`,
-        );
-      }
-      manifests[version] = manifest;
-    }
-    for (const [label, version] of Object.entries(labels)) {
-      if (!(version in manifests)) {
-        throw new Error(
-          `The label "${label}" of ${name} names version ${version}, which is not published.`,
-        );
-      }
-    }
-    models[name] = { versions: manifests, labels, ...rest };
+    models[name] = {
+      versions: manifestsOf(name, { versions, labels }, manifestOf),
+      labels,
+      ...rest,
+    };
   }
+  const corpora = source.corpora && compileCorpora(source.corpora, corpusOf);
   const { number, pools, prices, flags } = source;
   return v.parse(Catalog, {
     schema: 1,
     number,
     models,
+    ...(corpora && { corpora }),
     ...(pools && { pools }),
     ...(prices && { prices }),
     ...(flags && { flags }),
   });
+}
+
+function compileCorpora(
+  corpora: NonNullable<CatalogSource["corpora"]>,
+  corpusOf: (corpus: string, version: number) => CorpusManifest,
+): Catalog["corpora"] {
+  return Object.fromEntries(
+    Object.entries(corpora).map(([name, { versions, labels }]) => [
+      name,
+      { versions: manifestsOf(name, { versions, labels }, corpusOf), labels },
+    ]),
+  );
+}
+
+function unknownCorpus(corpus: string, version: number): never {
+  throw new Error(`There is no manifest of the corpus ${corpus} ${version}.`);
+}
+
+/** Manifests by version, each with the name and number that it is listed under. */
+function manifestsOf<M extends { readonly name: string; readonly version: number }>(
+  name: string,
+  { versions, labels }: Pick<CatalogSource["models"][string], "versions" | "labels">,
+  manifestOf: (name: string, version: number) => M,
+): Record<string, M> {
+  const manifests: Record<string, M> = {};
+  for (const version of versions) {
+    const manifest = manifestOf(name, version);
+    if (manifest.name !== name || manifest.version !== version) {
+      throw new Error(
+        `The manifest of ${name} ${version} calls itself ${manifest.name} ${manifest.version}.`,
+      );
+    }
+    manifests[version] = manifest;
+  }
+  for (const [label, version] of Object.entries(labels)) {
+    if (!(version in manifests)) {
+      throw new Error(
+        `The label "${label}" of ${name} names version ${version}, which is not published.`,
+      );
+    }
+  }
+  return manifests;
+}
+
+/** The catalog with one more version of a corpus in it, labelled as `withVersion` labels a model's. */
+export function withCorpusVersion(
+  source: CatalogSource,
+  { name, version }: Pick<CorpusManifest, "name" | "version">,
+  label?: string,
+): CatalogSource {
+  const { versions, labels } = source.corpora?.[name] ?? { versions: [], labels: {} };
+  const moved = label ?? (labels[STABLE] === undefined ? STABLE : undefined);
+  const corpus = {
+    versions: [...new Set([...versions, version])].sort((a, b) => a - b),
+    labels: moved === undefined ? labels : { ...labels, [moved]: version },
+  };
+  return { ...source, corpora: { ...source.corpora, [name]: corpus } };
 }
 
 /** The catalog with another flag for a model, or with none. */

@@ -139,7 +139,7 @@ function changed(
 
 /** Everything in a catalog that does not hold together. */
 export function checkSource(source: CatalogSource): FieldProblem[] {
-  const { models, pools = {}, flags } = source;
+  const { models, corpora = {}, pools = {}, flags } = source;
   const problems: FieldProblem[] = repeatedPrices(source);
   const known: Parameters<typeof checkFlags>[1] = Object.fromEntries(
     Object.entries(models).map(([name, { labels, versions }]) => [
@@ -168,6 +168,15 @@ export function checkSource(source: CatalogSource): FieldProblem[] {
       problems.push({
         field: `models.${name}.offVersions`,
         problem: `version ${labels[STABLE]} can't be "${STABLE}" and switched off: name another version "${STABLE}" first, or switch this one on (or the whole model off)`,
+      });
+    }
+  }
+  for (const [name, { versions, labels }] of Object.entries(corpora)) {
+    for (const [label, version] of Object.entries(labels)) {
+      if (versions.includes(version)) continue;
+      problems.push({
+        field: `corpora.${name}.labels.${label}`,
+        problem: `names version ${version}, which is not published; there are ${versions.join(", ")}`,
       });
     }
   }

@@ -13,6 +13,7 @@ export interface Difference {
 export function diffCatalogs(before: CatalogSource, after: CatalogSource): Difference[] {
   return [
     ...diffValues("models", before.models, after.models),
+    ...diffValues("corpora", before.corpora ?? {}, after.corpora ?? {}),
     ...diffValues("pools", before.pools ?? {}, after.pools ?? {}),
     ...diffValues("flags", before.flags?.flags ?? {}, after.flags?.flags ?? {}),
     ...diffValues("$evaluators", before.flags?.$evaluators ?? {}, after.flags?.$evaluators ?? {}),

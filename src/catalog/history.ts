@@ -60,7 +60,7 @@ export async function findCatalog(
 
 /**
  * Labels, flags, routes and pools as an earlier catalog had them. Versions published and pools made since stay,
- * and a model that it did not know keeps all it has: a rollback takes nothing away that can be asked for.
+ * and a model or corpus that it did not know keeps all it has: a rollback takes nothing away that can be asked for.
  * Switches stay as they are, because somebody threw them for a reason; and the flag of a rollout does not come
  * back, because its rollout would not.
  */
@@ -75,6 +75,12 @@ export function rolledBack(to: CatalogSource): Mutation {
         return [name, { ...rest, labels, ...(origin !== undefined && { origin }) }];
       }),
     );
+    const corpora = Object.fromEntries(
+      Object.entries(source.corpora ?? {}).map(([name, corpus]) => {
+        const { labels } = to.corpora?.[name] ?? corpus;
+        return [name, { ...corpus, labels }];
+      }),
+    );
     const { flags: now, ...rest } = source;
     const known = (name: string): boolean => Object.hasOwn(to.models, name);
     const flags = Object.fromEntries([
@@ -87,6 +93,7 @@ export function rolledBack(to: CatalogSource): Mutation {
     return {
       ...rest,
       models,
+      ...(source.corpora && { corpora }),
       ...pools,
       ...(!isEmpty && { flags: { flags, ...(shared && { $evaluators: shared }) } }),
     };

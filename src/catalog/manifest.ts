@@ -54,6 +54,21 @@ export const TaskConfig = v.variant("type", [
     labels: Labels,
   }),
   v.strictObject({
+    type: v.literal("language-identification"),
+    /** UTF-16 units; a longer text is refused. */
+    maxCharacters: Count,
+    labels: Labels,
+  }),
+  v.strictObject({
+    type: v.literal("image-classification"),
+    /** What the graph sees. */
+    width: Count,
+    height: Count,
+    /** Larger pictures are refused before they are decoded. */
+    maxPixels: Count,
+    labels: Labels,
+  }),
+  v.strictObject({
     type: v.literal("speech-activity"),
     sampleRate: Count,
     /** Samples that the model hears per step, and how many of the step before it sees again. */
@@ -65,6 +80,22 @@ export const TaskConfig = v.variant("type", [
     type: v.literal("tabular-classification"),
     columns: v.pipe(v.array(v.string()), v.minLength(1)),
     labels: Labels,
+  }),
+  /** An ensemble of `detector`, `classifier` and `recogniser`. */
+  v.strictObject({
+    type: v.literal("text-recognition"),
+    /** Pictures of more pixels are not decoded. */
+    maxPixels: Count,
+    /** The detector reads a page shrunk to this on its longer side, in squares of this side. */
+    pageSide: Count,
+    tileSide: Count,
+    /** The same where the tensors are computed in an origin pool. */
+    originPageSide: Count,
+    originTileSide: Count,
+    /** Longer lines are recognised in pieces; in pixels of a line that is 48 high. */
+    maxLineWidth: Count,
+    /** Asset that holds a line for each character that the recogniser tells apart. */
+    characters: v.literal("characters"),
   }),
   /** Text that goes on: only at the origin, by the OpenAI routes. */
   v.strictObject({
@@ -117,6 +148,27 @@ export type Thresholds = v.InferOutput<typeof Thresholds>;
 export const Quantization = v.picklist(["int8", "none"]);
 export type Quantization = v.InferOutput<typeof Quantization>;
 
+/** One graph of an ensemble. */
+export const Member = v.object({
+  graph: BlobRef,
+  weights: v.optional(v.object({ name: v.string(), ...BlobRef.entries })),
+  snapshot: v.optional(v.object({ ...BlobRef.entries, runtime: Digest })),
+  inputs: v.array(TensorSpec),
+  outputs: v.array(TensorSpec),
+  /** Linear memory of its instance once its largest inputs have run. */
+  heapBytes: Bytes,
+});
+export type Member = v.InferOutput<typeof Member>;
+
+/** Tasks speak of an ensemble's members by these names. */
+const MemberName = v.pipe(v.string(), v.regex(/^[a-z][a-z0-9-]{0,31}$/), v.check(isRecordKey));
+
+/** What a person says of a member; its graph comes from the folder's build.ts. */
+const MemberSource = v.strictObject({
+  /** Shapes of the largest inputs that the task gives it: memory for them is there from the start. */
+  largest: v.record(v.string(), v.array(Count)),
+});
+
 /** What the publish gate found of a version, on the machine that published it. */
 export const GateReport = v.object({
   /** Number of nodes by operator, after optimisation and quantization. */
@@ -136,11 +188,7 @@ export const GateReport = v.object({
 });
 export type GateReport = v.InferOutput<typeof GateReport>;
 
-/**
- * The immutable statement of one published version: `models/<name>/<version>/manifest.json`.
- * Unknown fields are let through, so that an older edge can read what a newer publisher wrote.
- */
-export const Manifest = v.object({
+const ManifestFields = v.object({
   schema: v.literal(1),
   name: ModelName,
   version: ModelVersion,
@@ -152,12 +200,14 @@ export const Manifest = v.object({
   /** SHA-256 of everything that decided the build. */
   sourceDigest: Digest,
   task: TaskConfig,
-  /** The ONNX graph; its large initialisers live in `weights`. */
-  graph: BlobRef,
+  /** The ONNX graph; its large initialisers live in `weights`. Absent where there are `members`. */
+  graph: v.optional(BlobRef),
   /** External data of the graph, mounted under this name. */
   weights: v.optional(v.object({ name: v.string(), ...BlobRef.entries })),
   /** The memory of a session that is ready, for the runtime with this digest (WASM, then glue). */
   snapshot: v.optional(v.object({ ...BlobRef.entries, runtime: Digest })),
+  /** The graphs of an ensemble, published together; it takes and gives no tensors itself. */
+  members: v.optional(v.record(MemberName, Member)),
   /** What origins run, in one file: the graph with its weights. Absent: `graph` and `weights`. */
   originBuild: v.optional(v.object({ graph: BlobRef })),
   /** `false`: there is no edge build, and no snapshot. */
@@ -181,6 +231,21 @@ export const Manifest = v.object({
   /** Absent for the models that ship: their tests are their gate. */
   gate: v.optional(GateReport),
 });
+
+/**
+ * The immutable statement of one published version: `models/<name>/<version>/manifest.json`.
+ * Unknown fields are let through, so that an older edge can read what a newer publisher wrote.
+ */
+export const Manifest = v.pipe(
+  ManifestFields,
+  v.forward(
+    v.check(
+      ({ graph, members }) => (graph === undefined) !== (members === undefined),
+      "A model has one graph, or members.",
+    ),
+    ["graph"],
+  ),
+);
 export type Manifest = v.InferOutput<typeof Manifest>;
 
 /** `models/<name>/model.json`: what a person writes; publication measures the rest. */
@@ -195,6 +260,8 @@ export const ModelSource = v.strictObject({
   edge: v.optional(v.union([v.literal(false), v.strictObject(EdgeCosts)])),
   /** `reference`: origins run the model as it was before quantization, where publication is told so. */
   originBuild: v.optional(v.literal("reference")),
+  /** The members of an ensemble, by name. */
+  ensemble: v.optional(v.record(MemberName, MemberSource)),
   /** For folders with an .onnx file; a build.ts quantizes as it likes. */
   quantize: v.optional(Quantization),
   thresholds: v.optional(Thresholds),

@@ -1,18 +1,29 @@
 import type { BlobRef, Manifest } from "./manifest.ts";
 
-/** One blob of a version, and what it is to it: `graph`, `weights`, `snapshot`, `asset tokenizer`. */
+/** One blob of a version, and what it is to it: `graph`, `weights`, `detector snapshot`, `asset tokenizer`. */
 export interface Part extends BlobRef {
   readonly part: string;
 }
 
 /** Every blob that a version consists of. */
-export function partsOf({ graph, weights, snapshot, originBuild, assets }: Manifest): Part[] {
+export function partsOf(manifest: Manifest): Part[] {
+  const { originBuild, assets, members = {} } = manifest;
   return [
-    part("graph", graph),
-    ...(weights ? [part("weights", weights)] : []),
-    ...(snapshot ? [part("snapshot", snapshot)] : []),
+    ...graphParts("", manifest),
+    ...Object.entries(members).flatMap(([name, member]) => graphParts(`${name} `, member)),
     ...(originBuild ? [part("origin graph", originBuild.graph)] : []),
     ...Object.entries(assets).map(([name, ref]) => part(`asset ${name}`, ref)),
+  ];
+}
+
+function graphParts(
+  of: string,
+  { graph, weights, snapshot }: Pick<Manifest, "graph" | "weights" | "snapshot">,
+): Part[] {
+  return [
+    ...(graph ? [part(`${of}graph`, graph)] : []),
+    ...(weights ? [part(`${of}weights`, weights)] : []),
+    ...(snapshot ? [part(`${of}snapshot`, snapshot)] : []),
   ];
 }
 

@@ -59,10 +59,13 @@ export async function bundleWorker({ config, folder }: BundledWorker): Promise<v
 /** The files of a bundle, as Miniflare takes them. */
 export async function bundledModules(folder: string) {
   const files = await readdir(folder);
+  const ending = <T extends string>(end: string, type: T) =>
+    files
+      .filter((file) => file.endsWith(end))
+      .map((file) => ({ type, path: path.join(folder, file) }));
   return [
     { type: "ESModule" as const, path: path.join(folder, "index.js") },
-    ...files
-      .filter((file) => file.endsWith(".wasm"))
-      .map((file) => ({ type: "CompiledWasm" as const, path: path.join(folder, file) })),
+    ...ending(".wasm", "CompiledWasm" as const),
+    ...ending(".bin", "Data" as const),
   ];
 }

@@ -38,6 +38,13 @@ export async function modelFolders(): Promise<string[]> {
   return folders.filter((_, index) => sources[index]?.edge !== false);
 }
 
+/** The same without ensembles. */
+export async function graphFolders(): Promise<string[]> {
+  const folders = await modelFolders();
+  const sources = await Promise.all(folders.map(readModelSource));
+  return folders.filter((_, index) => sources[index]?.ensemble === undefined);
+}
+
 /** Folders of the models that ship, those for the origin too. */
 export async function allModelFolders(): Promise<string[]> {
   const entries = await readdir(MODELS, { withFileTypes: true });

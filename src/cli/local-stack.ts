@@ -62,6 +62,7 @@ export async function startLocalStack(options: LocalStackOptions): Promise<Local
       serviceBindings: {
         ORIGIN: ORIGIN.name,
         LEDGERS: { name: CONTROL.name, entrypoint: "Ledgers" },
+        STATISTICS: { name: CONTROL.name, entrypoint: "Statistics" },
       },
     },
     // Exports may go to this machine.

@@ -11,13 +11,16 @@ const COMMANDS: Readonly<Record<string, (words: readonly string[]) => Promise<nu
   fixtures: async (words) => (await import("./fixtures.ts")).fixtures(words),
   bench: async (words) => (await import("../../test/bench/main.ts")).bench(words),
   prove: async (words) => (await import("./prove/main.ts")).prove(words),
+  interop: async (words) => (await import("./interop.ts")).interop(words),
   nearside: async (words) => {
     // The bootstrap starts everything in the repository's root; paths are meant from where they were typed.
     process.chdir(process.env["NEARSIDE_TYPED_IN"] ?? process.cwd());
     return (await import("./nearside/main.ts")).nearside(words);
   },
+  "build-client": async () => (await import("./build-client.ts")).buildClient(),
   "build-runtime": async () => {
     await (await import("../publish/runtime.ts")).prepareRuntime();
+    await (await import("../publish/docs.ts")).prepareDocs();
     return 0;
   },
 };

@@ -4,6 +4,7 @@ import { publishFolder } from "../publish/publish.ts";
 import { ORIGIN } from "./bundle.ts";
 import { publishDevPools } from "./dev-pools.ts";
 import { allModelFolders } from "./examples.ts";
+import { publishSampleCorpus } from "./sample-corpus.ts";
 import {
   type LocalStack,
   type LocalStackOptions,
@@ -51,6 +52,7 @@ export async function serve(
         originBuild: true,
       });
     }
+    await publishSampleCorpus(stack.target, (line) => say(`  ${line}`));
     await publishDevPools(stack.target, devOrigin.url);
     const cron = await startCron(stack);
     return {

@@ -1,6 +1,7 @@
 import type { AccessVerifier } from "../accounts/access-jwt.ts";
 import type { RolloutsOfModel } from "../rollout/view.ts";
 import type { CatalogStore } from "../catalog/changes.ts";
+import type { DocsFiles } from "../docs/serve.ts";
 import type { Log } from "../telemetry/log.ts";
 import type { AccountBooks } from "./accounts/account-books.ts";
 import type { Audit } from "./audit.ts";
@@ -27,6 +28,8 @@ export interface ControlContext {
   readonly deadUsage: Pick<R2Bucket, "get" | "put" | "list" | "delete">;
   /** Whether exports may go to private addresses. */
   readonly allowPrivateExports: boolean;
+  /** What the page /docs is made of. */
+  readonly docs: DocsFiles;
   /** Milliseconds since the epoch. */
   now(): number;
 }

@@ -2,7 +2,14 @@ import { toJsonSchema } from "@valibot/to-json-schema";
 import type * as v from "valibot";
 
 import type { ErrorCode } from "../errors.ts";
-import { WIRE_FORMS } from "../protocol/problem.ts";
+import {
+  documentedPath,
+  namesIn,
+  type Parameter,
+  PROBLEM,
+  refusals,
+  TEXT,
+} from "../protocol/openapi/schema.ts";
 import type { Route } from "./route.ts";
 
 const BODY_ERRORS = [
@@ -12,7 +19,12 @@ const BODY_ERRORS = [
   "body_too_large",
   "body_timeout",
 ] as const;
-const CHANGE_ERRORS = ["precondition_required", "precondition_failed", "catalog_busy"] as const;
+const CHANGE_ERRORS = [
+  "precondition_required",
+  "precondition_failed",
+  "catalog_busy",
+  "manifest_missing",
+] as const;
 
 /** Every reason for which a route may refuse. */
 export function errorsOf(route: Route): ErrorCode[] {
@@ -31,8 +43,7 @@ export function errorsOf(route: Route): ErrorCode[] {
 export function openApiDocument(routes: readonly Route[]): object {
   const paths: Record<string, Record<string, object>> = {};
   for (const route of routes) {
-    const path = route.path.replaceAll(/:(\w+)/g, "{$1}");
-    (paths[path] ??= {})[route.method.toLowerCase()] = operationOf(route);
+    (paths[documentedPath(route.path)] ??= {})[route.method.toLowerCase()] = operationOf(route);
   }
   return {
     openapi: "3.1.0",
@@ -59,6 +70,7 @@ function operationOf(route: Route): object {
   const isOpen = !route.changes && route.isOpen === true;
   const { body } = route;
   return {
+    tags: [tagOf(route)],
     summary: route.summary,
     ...(isOpen && { security: [] }),
     parameters: parametersOf(route),
@@ -71,28 +83,33 @@ function operationOf(route: Route): object {
     responses: {
       [route.changes ? (route.status ?? 200) : 200]: {
         description: route.answers,
-        content: { "application/json": {} },
+        content: { [route.changes ? JSON_TYPE : (route.mediaType ?? JSON_TYPE)]: {} },
       },
-      ...problemsOf(errorsOf(route)),
+      ...refusals(errorsOf(route)),
     },
   };
 }
 
-function parametersOf(route: Route): object[] {
-  const inPath = [...route.path.matchAll(/:(\w+)/g)].map(([, name]) => ({
+/** `/v1/models/:model/labels/:label` stands among models. */
+function tagOf({ path }: Route): string {
+  return /^\/v1\/([a-z-]+)/.exec(path)?.[1] ?? "about";
+}
+
+function parametersOf(route: Route): Parameter[] {
+  const inPath = namesIn(route.path).map((name): Parameter => ({
     name,
     in: "path",
     required: true,
-    schema: { type: "string" },
+    schema: TEXT,
   }));
   if (route.changes) {
     return [...inPath, ...CHANGE_PARAMETERS, ...(route.takesForce ? [FORCE_PARAMETER] : [])];
   }
   const { properties = {} } = route.query ? jsonSchemaOf(route.query) : {};
-  const inQuery = Object.entries(properties).map(([name, schema]) => ({
+  const inQuery = Object.entries(properties).map(([name, schema]): Parameter => ({
     name,
     in: "query",
-    schema,
+    schema: { ...(schema as object) },
   }));
   return [...inPath, ...inQuery];
 }
@@ -103,29 +120,9 @@ function jsonSchemaOf(schema: v.GenericSchema) {
   return rest;
 }
 
-function problemsOf(codes: readonly ErrorCode[]): Record<string, object> {
-  const byStatus = Object.groupBy(codes, (code) => WIRE_FORMS[code].status);
-  return Object.fromEntries(
-    Object.entries(byStatus).map(([status, group = []]) => [
-      status,
-      {
-        description: group.map((code) => `\`${code}\`: ${WIRE_FORMS[code].title}.`).join(" "),
-        content: {
-          "application/problem+json": {
-            schema: {
-              allOf: [{ $ref: "#/components/schemas/Problem" }],
-              properties: { code: { enum: group } },
-            },
-          },
-        },
-      },
-    ]),
-  );
-}
+const JSON_TYPE = "application/json";
 
-const TEXT = { type: "string" };
-
-const CHANGE_PARAMETERS = [
+const CHANGE_PARAMETERS: readonly Parameter[] = [
   {
     name: "If-Match",
     in: "header",
@@ -152,28 +149,9 @@ const CHANGE_PARAMETERS = [
   },
 ];
 
-const FORCE_PARAMETER = {
+const FORCE_PARAMETER: Parameter = {
   name: "force",
   in: "query",
   description: "`true`: an amount that looks like a slip is meant.",
   schema: { enum: ["true", "false"] },
-};
-
-const PROBLEM = {
-  type: "object",
-  description: "RFC 9457.",
-  required: ["type", "title", "status", "code", "detail", "requestId"],
-  properties: {
-    type: TEXT,
-    title: TEXT,
-    status: { type: "integer" },
-    code: TEXT,
-    detail: TEXT,
-    field: TEXT,
-    problems: {
-      type: "array",
-      items: { type: "object", properties: { field: TEXT, problem: TEXT } },
-    },
-    requestId: TEXT,
-  },
 };

@@ -40,6 +40,8 @@ export interface ReadRoute<B = unknown, Q = unknown> extends Described {
   readonly method: "GET" | "POST";
   /** For everybody: no credentials. */
   readonly isOpen?: boolean;
+  /** Of the answer, where that is no JSON. */
+  readonly mediaType?: string;
   readonly body?: v.GenericSchema<unknown, B>;
   readonly query?: v.GenericSchema<unknown, Q>;
   handle(context: ControlContext, call: Call<B, Q>): Promise<Response> | Response;

@@ -44,7 +44,7 @@ router.all("*", refuseMethod);
 export async function route(request: Request, context: ControlContext): Promise<Response> {
   const response = await router.fetch(request as IRequest & Request, context);
   response.headers.set("x-request-id", context.requestId);
-  response.headers.set("cache-control", "no-store");
+  if (!response.headers.has("cache-control")) response.headers.set("cache-control", "no-store");
   return request.method === "HEAD" ? new Response(null, response) : response;
 }
 

@@ -1,4 +1,5 @@
 import type { Manifest, TensorSpec } from "../catalog/manifest.ts";
+import { graphsOf } from "../catalog/members.ts";
 import { NearsideError } from "../errors.ts";
 import {
   BINARY_MEDIA_TYPE,
@@ -54,6 +55,7 @@ export async function getModelReady({ models }: Origin, { params }: Call): Promi
 export async function postInfer(origin: Origin, call: Call): Promise<Reply> {
   const { model = "", version } = call.params;
   const manifest = await origin.models.manifest(model, version);
+  refuseEnsemble(manifest);
   const request = decodeBinaryRequest(await call.body(), headerLengthOf(call.headers));
   checkInputs(request, manifest);
   const outputs = outputsOf(request, manifest);
@@ -61,6 +63,16 @@ export async function postInfer(origin: Origin, call: Call): Promise<Reply> {
   origin.metrics.count("inferences", manifest.name);
   const tensors = await session.run(request.inputs, call);
   return encode(manifest, request.id, outputs, tensors);
+}
+
+function refuseEnsemble(manifest: Manifest): void {
+  if (manifest.members === undefined) return;
+  const names = [...graphsOf(manifest).values()].map(({ name }) => name).join(", ");
+  throw new NearsideError(
+    "invalid_request",
+    `"${manifest.name}" is an ensemble; its members are ${names}.`,
+    { field: "model" },
+  );
 }
 
 /** `POST /v2/repository/index`; `{"ready": true}` leaves out what is not loaded. */

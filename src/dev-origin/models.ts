@@ -4,6 +4,7 @@ import { type Catalog, type CatalogModel, STABLE } from "../catalog/catalog.ts";
 import { type CatalogBucket, readCatalogSource } from "../catalog/changes.ts";
 import { compile } from "../catalog/compile.ts";
 import type { BlobRef, Manifest } from "../catalog/manifest.ts";
+import { graphOf, graphsOf, memberName } from "../catalog/members.ts";
 import { NearsideError } from "../errors.ts";
 import { blobKey } from "../store/layout.ts";
 import { TextTokenizer } from "../tasks/tokenizer.ts";
@@ -66,9 +67,11 @@ export class OriginModels {
     }
   }
 
-  /** @throws NearsideError `model_not_found` */
+  /** A member of an ensemble is a model with the ensemble's versions. @throws NearsideError `model_not_found` */
   async model(name: string): Promise<CatalogModel> {
-    const model = await this.#lookUp(({ models }) => own(models, name));
+    const model = await this.#lookUp(
+      ({ models }) => own(models, name) ?? ensembleOf(models, name)?.model,
+    );
     if (model !== undefined) return model;
     throw new NearsideError("model_not_found", `There is no model "${name.slice(0, 64)}" here.`, {
       field: "model",
@@ -81,11 +84,10 @@ export class OriginModels {
    * @throws NearsideError `model_not_found`, `version_not_found`
    */
   async manifest(name: string, version?: string): Promise<Manifest> {
-    const manifest = await this.#lookUp(({ models }) => {
-      const { versions, labels } = own(models, name) ?? { versions: {}, labels: {} };
-      const newest = Object.keys(versions).at(-1);
-      return own(versions, version ?? String(labels[STABLE] ?? newest));
-    });
+    const manifest = await this.#lookUp(
+      ({ models }) =>
+        versionOf(own(models, name), version) ?? ensembleOf(models, name, version)?.member,
+    );
     if (manifest !== undefined) return manifest;
     await this.model(name);
     throw new NearsideError("version_not_found", `"${name}" has no such version here.`, {
@@ -117,7 +119,7 @@ export class OriginModels {
       );
     }
     const key = keyOf(manifest);
-    const { digest } = graphOf(manifest);
+    const { digest } = originGraphOf(manifest);
     const known = this.#loaded.get(key);
     if (known?.digest === digest && known.session?.isClosed !== true) return known.loading;
     if (known) void this.#close(known);
@@ -147,16 +149,17 @@ export class OriginModels {
 
   /** Makes a model ready: the version that requests without one get. */
   async load(name: string): Promise<void> {
-    const manifest = await this.manifest(name);
-    this.#unloaded.delete(name);
-    await this.session(manifest);
+    const graphs = [...graphsOf(await this.manifest(name)).values()];
+    for (const one of [name, ...graphs.map((graph) => graph.name)]) this.#unloaded.delete(one);
+    await Promise.all(graphs.map((graph) => this.session(graph)));
   }
 
   /** Gives the memory of all versions back, once what was asked is answered. */
   async unload(name: string): Promise<void> {
-    await this.model(name);
-    this.#unloaded.add(name);
-    const loaded = [...this.#loaded].filter(([key]) => key.startsWith(`${name}/`));
+    const graphs = graphsOf(await this.manifest(name)).values();
+    const names = new Set([name, ...graphs.map((graph) => graph.name)]);
+    for (const one of names) this.#unloaded.add(one);
+    const loaded = [...this.#loaded].filter(([key]) => names.has(key.slice(0, key.indexOf("/"))));
     for (const [key] of loaded) this.#loaded.delete(key);
     await Promise.all(loaded.map(([, one]) => this.#close(one)));
   }
@@ -164,7 +167,9 @@ export class OriginModels {
   async index(): Promise<IndexEntry[]> {
     const { models } = await this.catalog();
     return Object.values(models).flatMap(({ versions }) =>
-      Object.values(versions).map((manifest) => this.#entryOf(manifest)),
+      Object.values(versions).flatMap((manifest) =>
+        [...graphsOf(manifest).values()].map((graph) => this.#entryOf(graph)),
+      ),
     );
   }
 
@@ -185,7 +190,7 @@ export class OriginModels {
 
   async #start(manifest: Manifest): Promise<OriginSession> {
     const { originBuild, weights } = manifest;
-    const graph = await this.#blob(graphOf(manifest));
+    const graph = await this.#blob(originGraphOf(manifest));
     const files: ModelFiles =
       originBuild === undefined && weights !== undefined
         ? { graph, weights: { name: weights.name, data: await this.#blob(weights) } }
@@ -216,4 +221,27 @@ function own<T>(record: Readonly<Record<string, T>>, key: string): T | undefined
 
 const keyOf = ({ name, version }: Manifest): string => `${name}/${version}`;
 
-const graphOf = ({ originBuild, graph }: Manifest): BlobRef => originBuild?.graph ?? graph;
+const originGraphOf = (manifest: Manifest): BlobRef =>
+  manifest.originBuild?.graph ?? graphOf(manifest);
+
+/** The version that is asked for; without one `stable`, else the newest. */
+function versionOf(model: CatalogModel | undefined, version?: string): Manifest | undefined {
+  const { versions, labels } = model ?? { versions: {}, labels: {} };
+  return own(versions, version ?? String(labels[STABLE] ?? Object.keys(versions).at(-1)));
+}
+
+/** The ensemble that has a member with this name, which it has where it is served as a model. */
+function ensembleOf(
+  models: Catalog["models"],
+  name: string,
+  version?: string,
+): { readonly model: CatalogModel; readonly member: Manifest } | undefined {
+  for (const [ensemble, model] of Object.entries(models)) {
+    if (!name.startsWith(memberName(ensemble, ""))) continue;
+    const manifest = versionOf(model, version);
+    const graphs = manifest === undefined ? [] : [...graphsOf(manifest).values()];
+    const member = graphs.find((graph) => graph.name === name);
+    if (member !== undefined) return { model, member };
+  }
+  return undefined;
+}

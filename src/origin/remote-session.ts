@@ -1,4 +1,5 @@
 import type { Manifest } from "../catalog/manifest.ts";
+import { memberName } from "../catalog/members.ts";
 import { NearsideError } from "../errors.ts";
 import {
   BINARY_MEDIA_TYPE,
@@ -10,9 +11,15 @@ import type { Tensor } from "../runtime/tensor.ts";
 import { callOrigin, type OriginCaller } from "./call-origin.ts";
 import { answerLimit, misfitOf } from "./tensor-answer.ts";
 
-/** Where a model's tensors go, by the Open Inference Protocol. */
-export function inferPath({ route }: OriginCaller, { name, version }: Manifest): string {
-  const model = `v2/models/${encodeURIComponent(route.model ?? name)}`;
+/** Where a model's tensors go, by the Open Inference Protocol; those of a member to a model of its own. */
+export function inferPath(
+  { route }: OriginCaller,
+  { name, version }: Manifest,
+  member?: string,
+): string {
+  const whole = route.model ?? name;
+  const served = member === undefined ? whole : memberName(whole, member);
+  const model = `v2/models/${encodeURIComponent(served)}`;
   return route.versioned === true ? `${model}/versions/${version}/infer` : `${model}/infer`;
 }
 
@@ -21,15 +28,30 @@ export class RemoteSession {
   readonly #caller: OriginCaller;
   readonly #manifest: Manifest;
   readonly #onAnswer: (headers: Headers) => void;
+  readonly #member: string | undefined;
 
   constructor(
     caller: OriginCaller,
     manifest: Manifest,
     onAnswer: (headers: Headers) => void = () => {},
+    member?: string,
   ) {
     this.#caller = caller;
     this.#manifest = manifest;
     this.#onAnswer = onAnswer;
+    this.#member = member;
+  }
+
+  /** One graph of an ensemble, which a pool serves as the model `<name>_<member>`. @throws when there is none of that name */
+  member(name: string): RemoteSession {
+    const member = this.#manifest.members?.[name];
+    if (member === undefined) throw new Error(`"${this.#manifest.name}" has no graph "${name}".`);
+    return new RemoteSession(
+      this.#caller,
+      { ...this.#manifest, inputs: member.inputs, outputs: member.outputs },
+      this.#onAnswer,
+      name,
+    );
   }
 
   /**
@@ -44,7 +66,7 @@ export class RemoteSession {
       outputs: outputs.map(({ name }) => name),
     });
     const response = await callOrigin(this.#caller, {
-      path: inferPath(this.#caller, this.#manifest),
+      path: inferPath(this.#caller, this.#manifest, this.#member),
       body,
       headers: {
         "content-type": BINARY_MEDIA_TYPE,

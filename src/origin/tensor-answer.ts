@@ -70,5 +70,6 @@ function isFinite({ datatype, data }: Tensor): boolean {
     return (data as Float32Array).every(Number.isFinite);
   // An exponent of ones only is an infinity or none at all.
   if (datatype === "FP16") return data.every((bits) => (bits & 0x7c00) !== 0x7c00);
+  if (datatype === "BF16") return data.every((bits) => (bits & 0x7f80) !== 0x7f80);
   return true;
 }

@@ -1,20 +1,22 @@
 import { joined } from "../bytes.ts";
 import { NearsideError } from "../errors.ts";
+import { type ChunkReader, codingOf, decompressing } from "./compression.ts";
 
 /** A body that has not arrived whole after this time is refused: half-open uploads hold memory. */
 const BODY_TIMEOUT_MS = 30_000;
 
 /**
- * Reads a request's body, and stops reading at the limit.
+ * Reads a request's body, and stops reading at the limit. What was compressed comes decompressed: the limit is on
+ * what is kept, and digests (of receipts, and of requests with an Idempotency-Key) are of the content, not of its coding.
  *
- * @throws NearsideError `body_too_large`, `body_timeout`, `unsupported_media_type` (it is compressed),
- * `invalid_request` (it broke off)
+ * @throws NearsideError `body_too_large`, `body_timeout`, `unsupported_media_type` (its coding is unknown),
+ * `invalid_request` (it broke off, or is not what its coding says)
  */
 export async function readBody(
   request: Request,
   maxBytes: number,
 ): Promise<Uint8Array<ArrayBuffer>> {
-  refuseContentCoding(request.headers.get("content-encoding"));
+  const coding = codingOf(request.headers);
   const declared = Number(request.headers.get("content-length") ?? Number.NaN);
   if (declared > maxBytes) {
     await request.body?.cancel().catch(() => {});
@@ -22,11 +24,14 @@ export async function readBody(
   }
   if (request.body === null) return new Uint8Array();
   // With a declared length within the limit HTTP brings no more than that: one call is a quarter faster.
-  const reader = Number.isNaN(declared) ? request.body.getReader() : undefined;
+  const isWhole = coding === undefined && !Number.isNaN(declared);
+  const source = isWhole ? undefined : within(request.body.getReader(), maxBytes);
+  // The limit is on the coded body, too, which may be made to decode to nothing for ever.
+  const reader = source && coding ? within(decompressing(source, coding), maxBytes) : source;
   const reading =
     reader === undefined
       ? request.arrayBuffer().then((buffer) => new Uint8Array(buffer))
-      : readChunks(reader, maxBytes);
+      : readChunks(reader);
   let timer: ReturnType<typeof setTimeout> | undefined;
   const timeout = new Promise<never>((_, reject) => {
     timer = setTimeout(
@@ -42,38 +47,39 @@ export async function readBody(
     // What comes after the limit or after the time is not wanted; a stuck sender must not hold the answer.
     reader?.cancel().catch(() => {});
     if (error instanceof NearsideError) throw error;
-    throw new NearsideError("invalid_request", "The body broke off before its end.", {
-      cause: error,
-    });
+    throw new NearsideError(
+      "invalid_request",
+      coding === undefined
+        ? "The body broke off before its end."
+        : `The body is not what ${coding} makes, or broke off before its end.`,
+      { cause: error, ...(coding !== undefined && { field: "content-encoding" }) },
+    );
   } finally {
     clearTimeout(timer);
   }
 }
 
-async function readChunks(
-  reader: ReadableStreamDefaultReader<Uint8Array>,
-  maxBytes: number,
-): Promise<Uint8Array<ArrayBuffer>> {
-  const chunks: Uint8Array[] = [];
+/** Reads no further than the limit. */
+function within(reader: ChunkReader, maxBytes: number): ChunkReader {
   let length = 0;
-  for (;;) {
-    const { done, value } = await reader.read();
-    if (done) break;
-    length += value.length;
-    if (length > maxBytes) throw tooLarge(maxBytes);
-    chunks.push(value);
-  }
-  return joined(chunks);
+  return {
+    async read() {
+      const result = await reader.read();
+      length += result.value?.length ?? 0;
+      if (length > maxBytes) throw tooLarge(maxBytes);
+      return result;
+    },
+    cancel: (reason) => reader.cancel(reason),
+  };
 }
 
-/** Compressed bytes would pass for input where a task takes bytes, and would be classified as such. */
-function refuseContentCoding(coding: string | null): void {
-  if (coding === null || coding.toLowerCase() === "identity") return;
-  throw new NearsideError(
-    "unsupported_media_type",
-    `The body is encoded as "${coding}"; send it as it is.`,
-    { field: "content-encoding" },
-  );
+async function readChunks(reader: ChunkReader): Promise<Uint8Array<ArrayBuffer>> {
+  const chunks: Uint8Array[] = [];
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return joined(chunks);
+    chunks.push(value);
+  }
 }
 
 function tooLarge(maxBytes: number): NearsideError {

@@ -2,7 +2,7 @@
  * CORS for browser clients (https://fetch.spec.whatwg.org/#http-cors-protocol): any origin, because
  * what authorises a request is its key and never a cookie.
  */
-const EXPOSED = [
+export const EXPOSED_HEADERS = [
   "nearside-model",
   "nearside-version",
   "nearside-start",
@@ -26,7 +26,9 @@ const EXPOSED = [
   "server-timing",
   "x-request-id",
   "retry-after",
-].join(", ");
+] as const;
+
+const EXPOSED = EXPOSED_HEADERS.join(", ");
 
 /** Seconds a browser may keep the answer to a preflight: the most that Chromium honours. */
 const PREFLIGHT_SECONDS = 7200;

@@ -37,6 +37,8 @@ export interface Asked {
   readonly protocol: OriginPool["protocol"];
   readonly principal: Principal | undefined;
   readonly once: OnceOnly | undefined;
+  /** Who the request is for, where its body says so. */
+  readonly user?: string | undefined;
 }
 
 /** Chooses the version, and gathers what decides where it runs. */
@@ -44,7 +46,7 @@ export async function decide(
   context: Context,
   target: Target,
   request: Request,
-  { protocol, principal, once }: Asked,
+  { protocol, principal, once, user }: Asked,
 ): Promise<Decided> {
   const { isolate, timing } = context;
   const deadline = deadlineOf(request, context.now());
@@ -54,6 +56,7 @@ export async function decide(
     model: target.model,
     adminToken: isolate.adminToken,
     principal,
+    user,
   });
   const choice = await chooseVersion(catalog, target, caller, isolate.flags.of(catalog));
   if (choice.fault !== undefined) isolate.flags.countFallback(choice.fault);

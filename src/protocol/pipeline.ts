@@ -1,5 +1,9 @@
+import type { Principal } from "../accounts/principal.ts";
 import type { Manifest } from "../catalog/manifest.ts";
+import type { Catalog } from "../catalog/catalog.ts";
 import type { Context } from "../context.ts";
+import type { LoadedCorpus } from "../corpus/load.ts";
+import type { Sought } from "../corpus/request.ts";
 import { isInputRefusal } from "../errors.ts";
 import type { Target } from "../routing/choose.ts";
 import { edgeState } from "../routing/edge-state.ts";
@@ -30,7 +34,18 @@ export interface Exchange<Input, Output> extends Work<Input, Output> {
     input: Input,
     body: Uint8Array<ArrayBuffer>,
     manifest: Manifest,
+    /** Ranks the answer against the corpus that the request names, if it names one. */
+    rank: (output: Output) => Promise<Output>,
   ): Promise<Forwarded>;
+  /** For answers that can be ranked against a corpus. */
+  readonly corpora?: CorpusWork<Input, Output>;
+}
+
+/** How a protocol searches a corpus. */
+export interface CorpusWork<Input, Output> {
+  /** The corpus that a request names; undefined when it names none. @throws NearsideError */
+  seek(input: Input, catalog: Catalog, manifest: Manifest): Sought | undefined;
+  rank(corpus: LoadedCorpus, sought: Sought, output: Output): Output;
 }
 
 /** The way of every inference request, whatever its protocol. */
@@ -42,11 +57,30 @@ export async function answer<Input, Output>(
 ): Promise<Response> {
   const { model } = target;
   const principal = await identify(context, request, { scope: "predict", model });
+  return answerIdentified(context, { target, request, principal }, exchange);
+}
+
+/** A request whose caller is known, and may use the model. */
+export interface Identified {
+  readonly target: Target;
+  readonly request: Request;
+  readonly principal: Principal | undefined;
+  /** Who the request is for, where its body says so. */
+  readonly user?: string | undefined;
+}
+
+/** The same for a protocol whose bodies name the model, and are read before it is known. */
+export async function answerIdentified<Input, Output>(
+  context: Context,
+  { target, request, principal, user }: Identified,
+  exchange: Exchange<Input, Output>,
+): Promise<Response> {
   const once = await onceOnly(context, request, principal);
   const decided = await decide(context, target, request, {
     protocol: "open-inference",
     principal,
     once,
+    user,
   });
   refuseUnpaid(context, request, decided);
   let body: Uint8Array<ArrayBuffer> | undefined;
@@ -81,12 +115,16 @@ async function answerRead<Input, Output>(
   );
   meter.inputReady();
 
-  const units = exchange.estimate(input);
+  const sought = exchange.corpora?.seek(input, decided.catalog, manifest);
+  const units = {
+    ...exchange.estimate(input),
+    ...(sought && { vectors: sought.vectors }),
+  };
   const charge = await Charge.admit(context, decided, units);
   try {
     const state = edgeState(isolate.host, manifest, { overLimit, units, now: context.now() });
     const placed = place(wishes, state);
-    const ran = await run(context, decided, exchange, { input, body, overLimit, placed });
+    const ran = await run(context, decided, exchange, { input, body, overLimit, placed, sought });
     stamp(ran.response, decided, ran.placed);
 
     const { response, billing }: Billed = charge

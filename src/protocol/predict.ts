@@ -1,10 +1,13 @@
 import type { Manifest } from "../catalog/manifest.ts";
 import type { Context } from "../context.ts";
+import { corpusWish, search, seek } from "../corpus/request.ts";
 import { NearsideError } from "../errors.ts";
 import type { Target } from "../routing/choose.ts";
 import { RemoteSession } from "../origin/remote-session.ts";
 import { runHere, runThere } from "../tasks/drive.ts";
+import { checkHuggingFaceTask, inHuggingFaceForm } from "../tasks/hugging-face.ts";
 import { type BoundTask, taskFor } from "../tasks/index.ts";
+import type { Parameters } from "../tasks/parameters.ts";
 import type { TaskRequest, TaskResult } from "../tasks/task.ts";
 import { type MediaType, decodeJson, isJson, mediaType, parseJson, readBody } from "./body.ts";
 import { answer } from "./pipeline.ts";
@@ -25,24 +28,37 @@ export function postPredict(context: Context, target: Target, request: Request):
       const task = taskOf(manifest);
       // A shadow's task may take other media types.
       refuseMediaType(type, task);
-      return { task, input: task.decode(taskRequest(body, type, request.url), limits) };
+      const asked = taskRequest(body, type, request.url);
+      checkHuggingFaceTask(manifest.task.type, asked.parameters);
+      const wish = corpusWish(asked.parameters, manifest);
+      return { task, input: task.decode(asked, limits), parameters: asked.parameters, wish };
     },
     estimate: ({ task, input }) => task.estimate(input),
     run: (model, { task, input }) => runHere(task.run(model.resources, input), model),
-    encode,
-    async forward(origin, { task, input }, _body, manifest) {
+    encode: (result, { parameters }) => encode(result, parameters),
+    async forward(origin, { task, input, parameters }, _body, manifest, rank) {
       const session = new RemoteSession(origin.caller, manifest, origin.onAnswer);
       const resources = await origin.resources();
-      const result = await runThere(task.run(resources, input, origin.limits), session);
-      return { response: encode(result), units: result.units };
+      const result = await rank(await runThere(task.run(resources, input, origin.limits), session));
+      return { response: encode(result, parameters), units: result.units };
     },
-    answerOf: ({ output }) => ({ form: "task", output }),
+    answerOf: ({ output, comparable = output }) => ({ form: "task", output: comparable }),
     units: ({ units }) => units,
+    corpora: {
+      seek: ({ task, input, wish }, catalog, manifest) =>
+        wish && seek(catalog, wish, manifest, task.estimate(input).items ?? 1),
+      rank: (corpus, sought, { output, units }) => ({
+        output: search(corpus, sought, output),
+        units: { ...units, vectors: sought.vectors },
+      }),
+    },
   });
 }
 
-function encode({ output }: TaskResult): Response {
-  return new Response(JSON.stringify(output), { headers: { "content-type": "application/json" } });
+function encode({ output }: TaskResult, parameters: Parameters): Response {
+  return new Response(JSON.stringify(inHuggingFaceForm(output, parameters)), {
+    headers: { "content-type": "application/json" },
+  });
 }
 
 function taskOf(manifest: Manifest): BoundTask {
@@ -58,7 +74,7 @@ function taskOf(manifest: Manifest): BoundTask {
 }
 
 function refuseMediaType(type: MediaType, task: BoundTask): void {
-  if (isJson(type) || accepts(task, type.essence)) return;
+  if (isJson(type) || accepts(task, essenceOf(type))) return;
   const accepted = ["application/json", ...task.mediaTypes].join(", ");
   throw new NearsideError(
     "unsupported_media_type",
@@ -68,13 +84,14 @@ function refuseMediaType(type: MediaType, task: BoundTask): void {
 }
 
 function taskRequest(bytes: Uint8Array<ArrayBuffer>, type: MediaType, url: string): TaskRequest {
+  const query = new URL(url).searchParams;
   if (!isJson(type)) {
     return {
       kind: "raw",
-      mediaType: type.essence,
+      mediaType: essenceOf(type),
       mediaParameters: type.parameters,
       bytes,
-      parameters: queryParameters(new URL(url).searchParams),
+      parameters: queryParameters(query),
     };
   }
   const body = parseJson(decodeJson(bytes));
@@ -83,13 +100,30 @@ function taskRequest(bytes: Uint8Array<ArrayBuffer>, type: MediaType, url: strin
       field: "inputs",
     });
   }
-  const parameters = "parameters" in body ? (body.parameters ?? {}) : {};
+  // Hugging Face's clients send a text's parameters beside `inputs`.
+  const { inputs, parameters: named, ...beside } = body as JsonBody;
+  const parameters = named ?? {};
   if (typeof parameters !== "object" || Array.isArray(parameters)) {
     throw new NearsideError("invalid_request", '"parameters" must be an object.', {
       field: "parameters",
     });
   }
-  return { kind: "json", inputs: body.inputs, parameters: { ...parameters } };
+  const task = query.get("task");
+  return {
+    kind: "json",
+    inputs,
+    parameters: { ...(task !== null && { task }), ...beside, ...parameters },
+  };
+}
+
+interface JsonBody {
+  readonly inputs: unknown;
+  readonly parameters?: unknown;
+}
+
+/** A body without a content type is taken for bytes (RFC 9110 §8.3): Hugging Face's clients send files so. */
+function essenceOf({ essence }: MediaType): string {
+  return essence === "" ? "application/octet-stream" : essence;
 }
 
 /** `text/*` in a task's list takes every subtype. */

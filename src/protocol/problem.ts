@@ -15,6 +15,8 @@ export const WIRE_FORMS: { readonly [C in ErrorCode]: WireForm } = {
   invalid_tensor: { status: 400, title: "A tensor does not fit the model" },
   unsupported_media_type: { status: 415, title: "This content type is not accepted here" },
   unsupported_audio: { status: 415, title: "This audio can't be used" },
+  unsupported_image: { status: 415, title: "This image can't be used" },
+  image_too_large: { status: 413, title: "An image has too many pixels" },
   body_too_large: { status: 413, title: "The body is too large" },
   body_timeout: { status: 408, title: "The body did not arrive in time" },
   // nginx's number: nobody is there to read it.
@@ -26,10 +28,15 @@ export const WIRE_FORMS: { readonly [C in ErrorCode]: WireForm } = {
   route_not_found: { status: 404, title: "There is nothing at this path" },
   method_not_allowed: { status: 405, title: "This path does not take this method" },
   override_forbidden: { status: 403, title: "Choosing a version is not allowed here" },
+  operator_only: { status: 403, title: "Only the operator may do this here" },
+  extension_not_offered: { status: 501, title: "This extension is not offered" },
+  model_in_use: { status: 409, title: "The model is in use" },
   model_off: { status: 503, title: "The model is switched off" },
   version_off: { status: 503, title: "This version is switched off" },
   model_not_found: { status: 404, title: "No such model" },
   version_not_found: { status: 404, title: "No such version" },
+  corpus_not_found: { status: 404, title: "No such corpus" },
+  corpus_mismatch: { status: 409, title: "The corpus has vectors of another model" },
   ...AUTH_FORMS,
   payment_required: { status: 402, title: "The account has no credit left" },
   // Comes back by itself with the next day or month: clients treat it as they treat a quota.
@@ -58,11 +65,14 @@ export const WIRE_FORMS: { readonly [C in ErrorCode]: WireForm } = {
   model_unavailable: { status: 503, title: "The model can't be loaded right now" },
   model_damaged: { status: 503, title: "The model's files are damaged" },
   model_load_failed: { status: 503, title: "The model could not be loaded" },
+  corpus_unavailable: { status: 503, title: "The corpus can't be loaded right now" },
+  corpus_damaged: { status: 503, title: "The corpus is damaged" },
   instance_trapped: { status: 500, title: "The model crashed on this input" },
   out_of_memory: { status: 507, title: "The input needs more memory than there is" },
   isolate_over_budget: { status: 503, title: "This isolate is full" },
   catalog_unavailable: { status: 503, title: "The catalog can't be read" },
   keys_unavailable: { status: 503, title: "Keys can't be looked up" },
+  statistics_unavailable: { status: 503, title: "Statistics can't be read" },
   origin_unavailable: { status: 503, title: "No server of the origin pool can be reached" },
   origin_overloaded: { status: 503, title: "The origin pool is busy" },
   origin_timeout: { status: 504, title: "The origin pool did not answer in time" },
@@ -91,6 +101,17 @@ export interface ProblemForm {
   readonly openInference: boolean;
   /** The routes of OpenAI's API answer `{"error": {"message", "type", "param", "code"}}`. */
   readonly openAi?: boolean;
+}
+
+/** Whose callers read errors as OpenAI's. */
+const OPENAI_PATH = /^\/v1\/(?:chat\/completions|completions|embeddings|models)(?:\/|$)/;
+
+/** How errors are written at a path. */
+export function formAt(pathname: string): ProblemForm {
+  return {
+    openInference: pathname === "/v2" || pathname.startsWith("/v2/"),
+    openAi: OPENAI_PATH.test(pathname),
+  };
 }
 
 /** The answer to an error; everything that is not a NearsideError becomes `internal`, without its words. */

@@ -1,5 +1,6 @@
 import type { Units } from "../billing/meter.ts";
 import type { Context } from "../context.ts";
+import type { Sought } from "../corpus/request.ts";
 import { NearsideError } from "../errors.ts";
 import type { OriginCaller } from "../origin/call-origin.ts";
 import type { Answer } from "../rollout/compare/index.ts";
@@ -37,6 +38,8 @@ interface Job<Input> {
   /** Whether the input is more than the edge takes. */
   readonly overLimit: boolean;
   readonly placed: Placed;
+  /** The corpus that the answer is to be ranked against. */
+  readonly sought: Sought | undefined;
 }
 
 /** Runs a request where it was placed, and once elsewhere when that fails and elsewhere would do. */
@@ -77,7 +80,7 @@ async function atTheEdge<Input, Output>(
   context: Context,
   { manifest, meter, whyNoOrigin }: Decided,
   exchange: Exchange<Input, Output>,
-  { input }: Job<Input>,
+  { input, sought }: Job<Input>,
 ): Promise<Omit<Ran, "placed">> {
   const { isolate, timing } = context;
   if (manifest.edge === false) {
@@ -88,28 +91,36 @@ async function atTheEdge<Input, Output>(
       { field: "model" },
     );
   }
+  if (sought !== undefined) isolate.host.checkFits(manifest, sought.corpus);
   const asked = context.now();
   let start: Start = "warm";
+  const ranking = ranker(context, exchange, sought);
   const output = await isolate.host.use(manifest, context, (model, how) => {
     start = how;
     meter.modelReady(how);
     if (how !== "warm") timing.add("load", context.now() - asked);
     return timing.measureSync("infer", () => exchange.run(model, input));
   });
-  const response = timing.measureSync("encode", () => exchange.encode(output, input, manifest));
-  response.headers.set("nearside-start", start);
-  return { response, units: exchange.units(output, input), answer: exchange.answerOf(output) };
+  const ranked = await ranking(output);
+  const response = timing.measureSync("encode", () =>
+    exchange.encode(ranked.output, input, manifest),
+  );
+  response.headers.set("nearside-start", start === "warm" ? ranked.start : start);
+  // A shadow has no corpus of its own: what is compared is what was ranked.
+  const answer = exchange.answerOf(output);
+  return { response, units: exchange.units(ranked.output, input), answer };
 }
 
 async function atTheOrigin<Input, Output>(
   context: Context,
   { manifest, origin }: Decided,
   exchange: Exchange<Input, Output>,
-  { input, body }: Job<Input>,
+  { input, body, sought }: Job<Input>,
 ): Promise<Forwarded> {
   if (origin === undefined) throw new Error("A request is placed at the origin only with a route.");
   const { isolate, timing } = context;
   const notes: Record<string, string> = {};
+  const ranking = ranker(context, exchange, sought);
   const forwarded = await timing.measure("origin", () =>
     exchange.forward(
       {
@@ -125,10 +136,36 @@ async function atTheOrigin<Input, Output>(
       input,
       body,
       manifest,
+      async (output) => (await ranking(output)).output,
     ),
   );
   for (const [name, value] of Object.entries(notes)) forwarded.response.headers.set(name, value);
   return forwarded;
+}
+
+/**
+ * Ranks an answer against the corpus that the request names, which begins to load now, while the model does. The
+ * model is no longer in use by then: nobody holds the one while waiting for room for the other.
+ */
+function ranker<Input, Output>(
+  context: Context,
+  { corpora }: Exchange<Input, Output>,
+  sought: Sought | undefined,
+): (output: Output) => Promise<{ readonly output: Output; readonly start: Start }> {
+  if (corpora === undefined || sought === undefined) {
+    return (output) => Promise.resolve({ output, start: "warm" });
+  }
+  const { isolate, timing } = context;
+  const { corpus } = sought;
+  let start: Start = isolate.host.isLoaded(corpus) ? "warm" : "restored";
+  if (start === "restored") isolate.host.useCorpus(corpus, context, () => {}).catch(() => {});
+  return async (output) => {
+    const found = await isolate.host.useCorpus(corpus, context, (loaded, how) => {
+      if (how !== "warm") start = how;
+      return timing.measureSync("search", () => corpora.rank(loaded, sought, output));
+    });
+    return { output: found, start };
+  };
 }
 
 /** What the origin Worker says of how it got an answer: nothing else that it says reaches the caller. */

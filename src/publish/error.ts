@@ -4,7 +4,8 @@ export type PublishErrorCode =
   | "unsupported_model"
   | "bad_fixtures"
   | "below_threshold"
-  | "trial_failed";
+  | "trial_failed"
+  | "bad_corpus";
 
 /** Why a model is not published; the message says what to do. */
 export class PublishError extends Error {

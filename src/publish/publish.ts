@@ -1,29 +1,22 @@
-import { createHash } from "node:crypto";
-
 import * as v from "valibot";
 
 import { withVersion } from "../catalog/catalog.ts";
 import { changeCatalog } from "../catalog/changes.ts";
-import { type BlobRef, type GateReport, Manifest, type ModelSource } from "../catalog/manifest.ts";
+import { type GateReport, Manifest, type ModelSource } from "../catalog/manifest.ts";
 import { partsOf } from "../catalog/parts.ts";
 import { blobKey, manifestKey } from "../store/layout.ts";
 import type { PublishBucket, PublishTarget } from "./bucket.ts";
-import { buildModel } from "./build.ts";
+import { type BuiltEnsemble, buildFolder } from "./build.ts";
+import { describe } from "./describe.ts";
 import { PublishError } from "./error.ts";
-import { externalize } from "./onnx/externalize.ts";
-import { signature } from "./onnx/signature.ts";
-import { runtimeIdentity } from "./runtime.ts";
-import { takeSnapshot } from "./snapshot.ts";
-import { type Fixtures, readFixtures, readModelSource, sourceDigest } from "./source.ts";
+import {
+  type Fixtures,
+  readEnsembleFixtures,
+  readFixtures,
+  readModelSource,
+  sourceDigest,
+} from "./source.ts";
 import { size } from "./size.ts";
-
-const WEIGHTS_NAME = "weights.bin";
-
-/**
- * JS memory of a task's assets per byte of them: a tokenizer.json of 0.7 MB becomes maps of 8.2 MB
- * (measured: heap before and after, minilm's tokenizer, Node 24).
- */
-const ASSET_EXPANSION = 12;
 
 /** Who lists new versions, in the catalog's history. */
 const PUBLISHER = "publish";
@@ -40,18 +33,31 @@ export interface PublishOptions {
   readonly originBuild?: boolean;
 }
 
-/** A model that is built, and has not been published yet. */
-export interface Candidate {
+interface Unpublished {
   readonly source: ModelSource;
   /** SHA-256 of everything that decided the build. */
   readonly sourceDigest: string;
+  readonly assets: Readonly<Record<string, Uint8Array>>;
+  /** What the gate found, to be kept in the manifest. */
+  readonly gate?: GateReport;
+}
+
+/** A graph with what is known of it. */
+export interface CandidateGraph {
   readonly onnx: Uint8Array;
   /** Before quantization, when that is another. */
   readonly reference?: Uint8Array;
-  readonly assets: Readonly<Record<string, Uint8Array>>;
   readonly fixtures: Fixtures;
-  /** What the gate found, to be kept in the manifest. */
-  readonly gate?: GateReport;
+  /** Shapes of the largest inputs, where model.json says them. */
+  readonly largest?: Readonly<Record<string, readonly number[]>>;
+}
+
+/** A model that is built, and has not been published yet. */
+export type Candidate = Unpublished & CandidateGraph;
+
+/** The same, of several graphs. */
+export interface EnsembleCandidate extends Unpublished {
+  readonly members: Readonly<Record<string, CandidateGraph>>;
 }
 
 /**
@@ -72,9 +78,27 @@ export async function publishFolder(
     originBuild: options.originBuild === true && originBuild !== undefined,
   });
   if (present !== undefined) return present;
-  const built = await buildModel(folder, { onProgress });
-  const candidate = { ...built, fixtures: await readFixtures(folder) };
+  const built = await buildFolder(folder, { onProgress });
+  const candidate =
+    "members" in built
+      ? { ...built, members: await withFixtures(folder, built) }
+      : { ...built, fixtures: await readFixtures(folder) };
   return publishCandidate(candidate, target, onProgress, options);
+}
+
+/** The members of an ensemble's folder with their fixtures. @throws PublishError `no_model` */
+export async function withFixtures(
+  folder: string,
+  { source, members }: Pick<BuiltEnsemble, "source" | "members">,
+): Promise<Record<string, CandidateGraph>> {
+  const fixtures = await readEnsembleFixtures(folder, Object.keys(members));
+  return Object.fromEntries(
+    Object.entries(fixtures).flatMap(([name, own]) => {
+      const graph = members[name];
+      const said = source.ensemble?.[name];
+      return graph && said ? [[name, { ...graph, ...said, fixtures: own }]] : [];
+    }),
+  );
 }
 
 /**
@@ -121,7 +145,7 @@ export async function publishedVersion(
  * @throws PublishError `already_published` when this version is there with other content
  */
 export async function publishCandidate(
-  candidate: Candidate,
+  candidate: Candidate | EnsembleCandidate,
   target: PublishTarget,
   onProgress: Progress,
   { replace = false, originBuild = false }: PublishOptions = {},
@@ -166,60 +190,6 @@ async function lacksBlobs({ bucket }: PublishTarget, manifest: Manifest): Promis
     if ((await bucket.head(blobKey(digest)))?.size !== bytes) return true;
   }
   return false;
-}
-
-interface Publication {
-  readonly manifest: Manifest;
-  /** By key in the bucket. */
-  readonly blobs: ReadonlyMap<string, Uint8Array>;
-}
-
-async function describe(built: Candidate, withOriginBuild: boolean): Promise<Publication> {
-  const { originBuild, ...source } = built.source;
-  const { graph, weights } = externalize(built.onnx, WEIGHTS_NAME);
-  const { inputs, outputs } = signature(built.onnx);
-  const blobs = new Map<string, Uint8Array>();
-  const add = (bytes: Uint8Array): BlobRef => {
-    const digest = createHash("sha256").update(bytes).digest("hex");
-    blobs.set(blobKey(digest), bytes);
-    return { digest, bytes: bytes.length };
-  };
-  // In the order of a cached build, so that the manifest is the same bytes.
-  const names = Object.keys(built.assets).toSorted();
-  const assets = Object.fromEntries(
-    names.map((name) => [name, add(built.assets[name] ?? new Uint8Array())]),
-  );
-  const assetBytes = Object.values(assets).reduce((sum, { bytes }) => sum + bytes, 0);
-  const origin = withOriginBuild && originBuild !== undefined ? built.reference : undefined;
-  const taken = source.edge === false ? undefined : await snapshotOf(graph, weights, built);
-  const manifest = v.parse(Manifest, {
-    schema: 1,
-    ...source,
-    sourceDigest: built.sourceDigest,
-    graph: add(graph),
-    ...(weights && { weights: { name: WEIGHTS_NAME, ...add(weights) } }),
-    ...(taken && { snapshot: { ...add(taken.bytes), runtime: taken.runtime } }),
-    ...(origin && { originBuild: { graph: add(origin) } }),
-    assets,
-    inputs,
-    outputs,
-    memory: { heapBytes: taken?.memoryBytes ?? 0, taskBytes: assetBytes * ASSET_EXPANSION },
-    ...(built.gate && { gate: built.gate }),
-  });
-  return { manifest, blobs };
-}
-
-async function snapshotOf(
-  graph: Uint8Array,
-  weights: Uint8Array | undefined,
-  { fixtures }: Candidate,
-) {
-  const { bytes, memoryBytes } = await takeSnapshot(
-    { graph, ...(weights && { weights: { name: WEIGHTS_NAME, data: weights } }) },
-    fixtures,
-  );
-  const { digest: runtime } = await runtimeIdentity();
-  return { bytes, memoryBytes, runtime };
 }
 
 /** Lists the version in the catalog, if it is not yet, and writes what the edge reads. */

@@ -1,14 +1,19 @@
 import { createHash } from "node:crypto";
-import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
+import { mkdir, readFile } from "node:fs/promises";
 import path from "node:path";
 
+import { scanModule } from "../corpus/kernel-module.ts";
 import { instantiate, type Startup } from "../runtime/ort-module.ts";
 import { unshareMemory } from "../runtime/unshare-memory.ts";
 import { installedVersion } from "./source.ts";
 import { GENERATED, packageFile } from "./workspace.ts";
+import { writeIfOther } from "./write-if-other.ts";
 
 /** The WASM that Workers import: onnxruntime-web's, with unshared memory. */
 export const RUNTIME_WASM = path.join(GENERATED, "runtime", "ort.wasm");
+
+/** The search of corpora, for Workers too: they can't compile bytes. */
+const SEARCH_WASM = path.join(GENERATED, "runtime", "search.wasm");
 
 const RUNTIME_IDENTITY = path.join(GENERATED, "runtime", "runtime.json");
 
@@ -45,6 +50,7 @@ async function prepare(): Promise<PreparedRuntime> {
   };
   await mkdir(path.dirname(RUNTIME_WASM), { recursive: true });
   await writeIfOther(RUNTIME_WASM, wasm);
+  await writeIfOther(SEARCH_WASM, scanModule());
   await writeIfOther(RUNTIME_IDENTITY, Buffer.from(`${JSON.stringify(identity)}\n`));
   return { wasm, identity };
 }
@@ -89,15 +95,6 @@ function watch<T extends Readonly<Record<string, unknown>>>(
         : one,
     ]),
   ) as T;
-}
-
-async function writeIfOther(file: string, bytes: Uint8Array): Promise<void> {
-  const present = await readFile(file).catch(() => undefined);
-  if (present?.equals(bytes)) return;
-  // Renamed into place, so that an interrupted write is never taken for the whole.
-  const partial = `${file}.${process.pid}`;
-  await writeFile(partial, bytes);
-  await rename(partial, file);
 }
 
 /** Of the installed onnxruntime-web. */

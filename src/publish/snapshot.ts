@@ -11,7 +11,7 @@ import {
 import { OrtSession } from "../runtime/session.ts";
 import { encodeHeader, PAGE_BYTES, type PageRun } from "../runtime/snapshot/format.ts";
 import { memoryOfLength, PageReader } from "../runtime/snapshot/page-reader.ts";
-import type { Tensor } from "../runtime/tensor.ts";
+import { arrayOf, elementCount, type Tensor } from "../runtime/tensor.ts";
 import { PublishError } from "./error.ts";
 import { withFrozenClock, withNoLanguage } from "./frozen-clock.ts";
 import { runtimeIdentity, runtimeModule } from "./runtime.ts";
@@ -28,11 +28,13 @@ export interface TakenSnapshot {
  * and keeps the pages in which the memory differs from an instance that has just started. The same input
  * gives the same bytes.
  *
+ * @param largest shapes of inputs that run first, so that the memory has room for them
  * @throws Error when an instance restored from it answers any fixture with other bits
  */
 export async function takeSnapshot(
   source: SessionSource,
   fixtures: Fixtures,
+  largest?: Readonly<Record<string, readonly number[]>>,
 ): Promise<TakenSnapshot> {
   const wasm = await runtimeModule();
   const { digest, ortVersion, startup } = await runtimeIdentity();
@@ -41,6 +43,7 @@ export async function takeSnapshot(
   const { session, answers } = withFrozenClock(() => {
     startEnvironment(instance);
     const created = createSession(instance, source);
+    if (largest !== undefined) created.run(emptyFeeds(created, largest));
     return { session: created, answers: fixtures.cases.map((one) => created.run(feedsOf(one))) };
   });
   scrub(instance);
@@ -68,6 +71,23 @@ export async function takeSnapshot(
   }
   await checkRestored(bytes, session, fixtures, answers);
   return { bytes, memoryBytes: memory.length };
+}
+
+/** Zeros in the shapes that are given. */
+function emptyFeeds(
+  { inputs }: OrtSession,
+  shapes: Readonly<Record<string, readonly number[]>>,
+): Record<string, Tensor> {
+  return Object.fromEntries(
+    inputs.map(({ name, datatype }) => {
+      const shape = shapes[name];
+      if (shape === undefined || datatype === "BYTES") {
+        throw new PublishError("no_model", `model.json gives no largest shape for "${name}".`);
+      }
+      const data = new (arrayOf(datatype))(elementCount(shape));
+      return [name, { datatype, shape, data } as Tensor];
+    }),
+  );
 }
 
 function wholeOf(data: ExternalData): Uint8Array {

@@ -8,6 +8,7 @@ import * as v from "valibot";
 import { ModelSource, TensorSpec } from "../catalog/manifest.ts";
 import { arrayOf, elementCount, type Tensor } from "../runtime/tensor.ts";
 import { PublishError } from "./error.ts";
+import { picturePixels } from "./picture.ts";
 import { ROOT } from "./workspace.ts";
 
 /** What `build()` of `models/<name>/build.ts` makes. */
@@ -20,14 +21,41 @@ export interface ModelBuild {
   assets: Record<string, Uint8Array>;
 }
 
+/** What `build()` makes of an ensemble. */
+export interface EnsembleBuild {
+  /** By the names that `ensemble` of model.json has. */
+  members: Record<string, Pick<ModelBuild, "onnx" | "reference">>;
+  assets: Record<string, Uint8Array>;
+}
+
 /** What `models/<name>/build.ts` exports. */
 export interface ModelBuilder {
-  build(): Promise<ModelBuild>;
+  build(): Promise<ModelBuild | EnsembleBuild>;
   /** npm packages that the build reads. */
   readonly packages: readonly string[];
 }
 
+/**
+ * Pixels would fill lines and lines as numbers: in the file they may be `base64` instead of `data`, or a
+ * `picture`: a JPEG, PNG or WebP file in base64, for its red, green and blue.
+ */
+function fromBase64(tensor: unknown): unknown {
+  if (isObject(tensor) && typeof tensor["picture"] === "string") {
+    const { picture, ...rest } = tensor;
+    return { ...rest, data: picturePixels(picture as string) };
+  }
+  if (!isObject(tensor) || typeof tensor["base64"] !== "string") return tensor;
+  const { base64, ...rest } = tensor;
+  return { ...rest, data: [...Buffer.from(base64 as string, "base64")] };
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null;
+}
+
 const FixtureTensor = v.pipe(
+  v.unknown(),
+  v.transform(fromBase64),
   v.strictObject({
     datatype: TensorSpec.entries.datatype,
     shape: v.array(v.pipe(v.number(), v.safeInteger(), v.minValue(0))),
@@ -46,27 +74,52 @@ const FixtureTensor = v.pipe(
 );
 export type FixtureTensor = v.InferOutput<typeof FixtureTensor>;
 
+const FixtureCases = v.pipe(
+  v.array(
+    v.strictObject({
+      name: v.string(),
+      inputs: v.record(v.string(), FixtureTensor),
+      expected: v.record(v.string(), FixtureTensor),
+      /** Largest absolute difference of any element. */
+      tolerance: v.pipe(v.number(), v.minValue(0)),
+    }),
+  ),
+  v.minLength(1),
+);
+
 /** `models/<name>/fixtures.json`: inputs whose right outputs are known from somewhere else. */
 export const Fixtures = v.strictObject({
   /** A sentence: where the expected outputs come from. */
   source: v.string(),
-  cases: v.pipe(
-    v.array(
-      v.strictObject({
-        name: v.string(),
-        inputs: v.record(v.string(), FixtureTensor),
-        expected: v.record(v.string(), FixtureTensor),
-        /** Largest absolute difference of any element. */
-        tolerance: v.pipe(v.number(), v.minValue(0)),
-      }),
-    ),
-    v.minLength(1),
-  ),
+  cases: FixtureCases,
 });
 export type Fixtures = v.InferOutput<typeof Fixtures>;
 
+/** The same for each member of an ensemble. */
+export const EnsembleFixtures = v.strictObject({
+  source: v.string(),
+  members: v.record(v.string(), FixtureCases),
+});
+export type EnsembleFixtures = v.InferOutput<typeof EnsembleFixtures>;
+
 export async function readFixtures(folder: string): Promise<Fixtures> {
   return parseFile(Fixtures, path.join(folder, "fixtures.json"));
+}
+
+/** The fixtures of each member. @throws PublishError `no_model` when a member has none */
+export async function readEnsembleFixtures(
+  folder: string,
+  members: readonly string[],
+): Promise<Record<string, Fixtures>> {
+  const file = path.join(folder, "fixtures.json");
+  const { source, members: cases } = await parseFile(EnsembleFixtures, file);
+  return Object.fromEntries(
+    members.map((name) => {
+      const own = cases[name];
+      if (own !== undefined) return [name, { source, cases: own }];
+      throw new PublishError("no_model", `${file} has no fixtures of "${name}".`);
+    }),
+  );
 }
 
 export async function readModelSource(folder: string): Promise<ModelSource> {
@@ -137,14 +190,30 @@ export function toFixture({ datatype, shape, data }: Tensor): FixtureTensor {
   return { datatype, shape: [...shape], data: numbers };
 }
 
-export async function writeFixtures(folder: string, fixtures: Fixtures): Promise<void> {
+export async function writeFixtures(
+  folder: string,
+  fixtures: Fixtures | EnsembleFixtures,
+): Promise<void> {
+  const schema = "members" in fixtures ? EnsembleFixtures : Fixtures;
   // Arrays on a line each: a diff of fixtures then shows which tensor changed. No string of JSON
   // has a line break in it, so only what was put between elements goes.
-  const text = JSON.stringify(v.parse(Fixtures, fixtures), undefined, 1).replaceAll(
+  const text = JSON.stringify(v.parse(schema, fixtures), withBase64, 1).replaceAll(
     /\[[^[\]{}]*\]/g,
     (array) => array.replaceAll(/\n\s*/g, ""),
   );
   await writeFile(path.join(folder, "fixtures.json"), `${text}\n`);
+}
+
+/** UINT8 tensors of more elements are written as base64. */
+const MAX_LISTED_BYTES = 1_024;
+
+function withBase64(_key: string, value: unknown): unknown {
+  if (!isObject(value) || value["datatype"] !== "UINT8" || !Array.isArray(value["data"])) {
+    return value;
+  }
+  const { data, ...rest } = value as unknown as FixtureTensor;
+  if (data.length <= MAX_LISTED_BYTES) return value;
+  return { ...rest, base64: Buffer.from(data as number[]).toString("base64") };
 }
 
 /** Folder of an installed npm package, whatever its `exports` allow to resolve. */
@@ -165,9 +234,13 @@ const PUBLISH_SOURCES = [
   "src/publish/onnx",
   "src/publish/weights",
   "src/publish/quantize.ts",
+  "src/publish/quantize-conv.ts",
+  "src/publish/convolutions.ts",
+  "src/publish/calibrate.ts",
   "src/publish/smooth.ts",
   "src/publish/frozen-clock.ts",
   "src/publish/snapshot.ts",
+  "src/publish/gate/optimise.ts",
   "src/runtime/create-session.ts",
   "src/runtime/ort-module.ts",
   "src/runtime/session.ts",

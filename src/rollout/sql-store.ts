@@ -75,7 +75,10 @@ export class SqlRolloutStore implements RolloutStore {
       eventId,
       at,
     );
-    return rowsWritten > 0;
+    if (rowsWritten > 0) return true;
+    // It may come yet again: what can't be billed for hours is counted here each time.
+    this.#sql.exec("UPDATE seen SET at = ? WHERE id = ?", at, eventId);
+    return false;
   }
 
   /** @returns whether any are left */

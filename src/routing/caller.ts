@@ -19,6 +19,8 @@ export interface CallerOptions {
   readonly adminToken: string | undefined;
   /** Who asks, where they showed a key. */
   readonly principal?: Principal | undefined;
+  /** Who the request is for, as its body has it; the header goes first. */
+  readonly user?: string | undefined;
 }
 
 /**
@@ -29,7 +31,7 @@ export interface CallerOptions {
  */
 export function callerOf(
   request: Request,
-  { model, adminToken, principal }: CallerOptions,
+  { model, adminToken, principal, user: bodyUser }: CallerOptions,
 ): Caller {
   const override = request.headers.get(OVERRIDE_HEADER) ?? undefined;
   const mayOverride = principal?.scopes.includes("override") ?? isAdmin(request, adminToken);
@@ -47,7 +49,8 @@ export function callerOf(
     context: {
       // Where no user is named each request counts for itself, so that fractions hold all the same. Not by the
       // request's id: a gateway may send the same one with all of them.
-      targetingKey: user || (principal?.user ?? principal?.account.id ?? crypto.randomUUID()),
+      targetingKey:
+        user || bodyUser || (principal?.user ?? principal?.account.id ?? crypto.randomUUID()),
       model,
       ...(principal && { account: principal.account.id, plan: principal.account.plan }),
       ...(typeof cf?.country === "string" && { country: cf.country }),

@@ -1,13 +1,13 @@
 import type { TensorSpec } from "../catalog/manifest.ts";
 import { NearsideError } from "../errors.ts";
-import { type Tensor, elementCount } from "./tensor.ts";
+import { DATATYPES, type Feed, elementCount } from "./tensor.ts";
 
 /**
- * The tensor fed to one input, checked against the signature.
+ * What is fed to one input, checked against the signature.
  *
  * @throws NearsideError `invalid_tensor`
  */
-export function checkFeed(spec: TensorSpec, feeds: Readonly<Record<string, Tensor>>): Tensor {
+export function checkFeed(spec: TensorSpec, feeds: Readonly<Record<string, Feed>>): Feed {
   const field = `inputs.${spec.name}`;
   const tensor = Object.hasOwn(feeds, spec.name) ? feeds[spec.name] : undefined;
   if (tensor === undefined) {
@@ -32,10 +32,12 @@ export function checkFeed(spec: TensorSpec, feeds: Readonly<Record<string, Tenso
     );
   }
   const count = elementCount(tensor.shape);
-  if (tensor.data.length !== count) {
+  const given =
+    "bytes" in tensor ? tensor.bytes.length / DATATYPES[tensor.datatype].bytes : tensor.data.length;
+  if (given !== count) {
     throw new NearsideError(
       "invalid_tensor",
-      `The input "${spec.name}" has ${tensor.data.length} elements where its shape [${tensor.shape.join(", ")}] holds ${count}.`,
+      `The input "${spec.name}" has ${given} elements where its shape [${tensor.shape.join(", ")}] holds ${count}.`,
       { field },
     );
   }

@@ -36,11 +36,6 @@ export class Heap {
     this.#words[pointer >>> 2] = value;
   }
 
-  /** A copy of the bytes in [start, start + length). */
-  copy(start: Pointer, length: number): Uint8Array<ArrayBuffer> {
-    return this.bytes.slice(start, start + length);
-  }
-
   text(start: Pointer, length: number): string {
     return decoder.decode(this.bytes.subarray(start, start + length));
   }

@@ -1,10 +1,20 @@
+import type { CorpusManifest } from "../catalog/corpus.ts";
 import type { Manifest } from "../catalog/manifest.ts";
 import { NearsideError } from "../errors.ts";
 import { TrapError } from "./errors.ts";
 import { MemoryBudget, type Holding, type WaitContext } from "./memory-budget.ts";
 import { SharedLoad } from "./shared-load.ts";
 
-/** What the host keeps of a loaded model. */
+/** What can be loaded: a model, or a corpus. */
+export interface Resident {
+  /** Absent for models. */
+  readonly kind?: "corpus";
+  readonly name: string;
+  readonly version: number;
+  readonly memory: Manifest["memory"];
+}
+
+/** What the host keeps of a loaded model, or corpus. */
 export interface HostedModel {
   /** Linear memory of its instance, now. */
   readonly heapBytes: number;
@@ -37,9 +47,10 @@ export interface LoadContext extends HostContext {
   mayGrow(newHeapBytes: number): boolean;
 }
 
-export interface HostOptions<M extends HostedModel> {
+export interface HostOptions<M extends HostedModel, C extends HostedModel = HostedModel> {
   readonly budgetBytes: number;
   load(manifest: Manifest, context: LoadContext): Promise<M>;
+  loadCorpus?(manifest: CorpusManifest, context: LoadContext): Promise<C>;
   /** Overrides for tests of time. */
   readonly stallMs?: number;
   readonly admissionMs?: number;
@@ -49,7 +60,9 @@ export interface HostStats {
   readonly budgetBytes: number;
   /** Everything held or reserved, task tables included. */
   readonly heldBytes: number;
+  /** Corpora among them. */
   readonly models: readonly {
+    readonly kind?: "corpus";
     readonly name: string;
     readonly version: number;
     readonly state: "loading" | "loaded";
@@ -82,7 +95,8 @@ const BACKOFF_MAX_MS = 8_000;
 const WAITERS_TURN_MS = 1_000;
 
 interface Entry<M> {
-  readonly manifest: Manifest;
+  readonly manifest: Resident;
+  readonly begin: (context: LoadContext) => Promise<M>;
   readonly holding: Holding;
   readonly load: SharedLoad;
   model: M | undefined;
@@ -101,17 +115,17 @@ interface Failure {
 }
 
 /**
- * The loaded models of one isolate: each loaded once however many requests wait, each in a WASM instance
+ * The loaded models and corpora of one isolate: each loaded once however many requests wait, each in a WASM instance
  * of its own, their memory together under a budget, the least recently used one dropped first.
  *
  * WASM memory never shrinks, so dropping the instance is the only way to give memory back; an instance
  * in use is never dropped.
  */
-export class ModelHost<M extends HostedModel> {
-  readonly #options: HostOptions<M>;
+export class ModelHost<M extends HostedModel, C extends HostedModel = HostedModel> {
+  readonly #options: HostOptions<M, C>;
   readonly #budget: MemoryBudget;
   /** In order of last use, the oldest first. */
-  readonly #entries = new Map<string, Entry<M>>();
+  readonly #entries = new Map<string, Entry<HostedModel>>();
   readonly #failed = new Map<string, Failure>();
   /** The latest time that any request has told. */
   #now = 0;
@@ -121,7 +135,7 @@ export class ModelHost<M extends HostedModel> {
   #failures = 0;
   #takeovers = 0;
 
-  constructor(options: HostOptions<M>) {
+  constructor(options: HostOptions<M, C>) {
     this.#options = options;
     this.#budget = new MemoryBudget(
       options.budgetBytes,
@@ -135,18 +149,42 @@ export class ModelHost<M extends HostedModel> {
    *
    * @throws NearsideError `model_too_large` before anything is fetched; `isolate_over_budget`; what loading threw
    */
-  async use<T>(
+  use<T>(
     manifest: Manifest,
     context: HostContext,
     use: (model: M, start: Start) => T | Promise<T>,
   ): Promise<T> {
-    const key = `${manifest.name}/${manifest.version}`;
+    const begin = (load: LoadContext): Promise<M> => this.#options.load(manifest, load);
+    return this.#use(manifest, begin, context, use);
+  }
+
+  /** The same with a corpus. @throws the same */
+  useCorpus<T>(
+    manifest: CorpusManifest,
+    context: HostContext,
+    use: (corpus: C, start: Start) => T | Promise<T>,
+  ): Promise<T> {
+    const begin = async (load: LoadContext): Promise<C> => {
+      if (this.#options.loadCorpus === undefined) throw new Error("This host holds no corpora.");
+      return this.#options.loadCorpus(manifest, load);
+    };
+    return this.#use(manifest, begin, context, use);
+  }
+
+  async #use<H extends HostedModel, T>(
+    manifest: Resident,
+    begin: (context: LoadContext) => Promise<H>,
+    context: HostContext,
+    use: (model: H, start: Start) => T | Promise<T>,
+  ): Promise<T> {
+    const key = keyOf(manifest);
     this.#now = context.now();
     let entry = this.#entries.get(key);
     const isWarm = entry?.model !== undefined;
-    if (entry?.model === undefined) entry = await this.#loaded(key, manifest, context);
+    if (entry?.model === undefined) entry = await this.#loaded(key, manifest, begin, context);
     else entry.users++;
-    const { model } = entry;
+    // What stands under a key was made by the `begin` of its kind.
+    const model = entry.model as H | undefined;
     if (model === undefined) throw new Error(`${key} has settled without a model.`);
 
     this.#entries.delete(key);
@@ -171,22 +209,30 @@ export class ModelHost<M extends HostedModel> {
     return true;
   }
 
-  /** Whether a model can be held at all, with nothing beside it. */
-  fits({ memory }: Manifest): boolean {
-    return memory.heapBytes + memory.taskBytes <= this.#budget.limit;
+  /** Whether these can be held at all, with nothing beside them. */
+  fits(...residents: readonly Pick<Resident, "memory">[]): boolean {
+    return residents.reduce((sum, one) => sum + bytesOf(one), 0) <= this.#budget.limit;
   }
 
-  /** Whether a guest may come: the model is here, or fits beside everything that is. */
-  hasRoomFor({ name, version, memory }: Manifest): boolean {
-    return (
-      this.#entries.has(`${name}/${version}`) ||
-      this.#budget.isFree(memory.heapBytes + memory.taskBytes)
+  /** @throws NearsideError `model_too_large` where these can't be held even with nothing beside them */
+  checkFits(...residents: readonly Pick<Resident, "name" | "memory">[]): void {
+    if (this.fits(...residents)) return;
+    const names = residents.map(({ name }) => name).join(" and ");
+    const bytes = residents.reduce((sum, one) => sum + bytesOf(one), 0);
+    throw new NearsideError(
+      "model_too_large",
+      `${names} ${residents.length > 1 ? "need" : "needs"} ${megabytes(bytes)} of memory${residents.length > 1 ? " together" : ""}; an edge isolate may use ${megabytes(this.#budget.limit)}.`,
     );
   }
 
+  /** Whether a guest may come: the model is here, or fits beside everything that is. */
+  hasRoomFor(manifest: Resident): boolean {
+    return this.#entries.has(keyOf(manifest)) || this.#budget.isFree(bytesOf(manifest));
+  }
+
   /** Whether a version is loaded, and nobody has to wait for it. */
-  isLoaded({ name, version }: Manifest): boolean {
-    return this.#entries.get(`${name}/${version}`)?.model !== undefined;
+  isLoaded(manifest: Resident): boolean {
+    return this.#entries.get(keyOf(manifest))?.model !== undefined;
   }
 
   /** Whether a load of this version failed so recently that it would not be tried again now. */
@@ -200,6 +246,7 @@ export class ModelHost<M extends HostedModel> {
       budgetBytes: this.#budget.limit,
       heldBytes: this.#budget.held,
       models: [...this.#entries.values()].map(({ manifest, model, users, holding }) => ({
+        ...(manifest.kind && { kind: manifest.kind }),
         name: manifest.name,
         version: manifest.version,
         state: model === undefined ? "loading" : "loaded",
@@ -215,10 +262,15 @@ export class ModelHost<M extends HostedModel> {
   }
 
   /** The entry once it is loaded, with the caller among its users already. */
-  async #loaded(key: string, manifest: Manifest, context: HostContext): Promise<Entry<M>> {
+  async #loaded(
+    key: string,
+    manifest: Resident,
+    begin: Entry<HostedModel>["begin"],
+    context: HostContext,
+  ): Promise<Entry<HostedModel>> {
     for (;;) {
       this.#refuseIfFailing(key, context.now());
-      const entry = this.#entries.get(key) ?? this.#begin(key, manifest, context);
+      const entry = this.#entries.get(key) ?? this.#begin(key, manifest, begin, context);
       if (entry.isGuest && context.isGuest !== true) this.#promote(entry);
       entry.waiters++;
       try {
@@ -237,16 +289,16 @@ export class ModelHost<M extends HostedModel> {
     }
   }
 
-  #begin(key: string, manifest: Manifest, context: HostContext): Entry<M> {
-    const { heapBytes, taskBytes } = manifest.memory;
-    if (!this.fits(manifest)) {
-      throw new NearsideError(
-        "model_too_large",
-        `${manifest.name} needs ${megabytes(heapBytes + taskBytes)} of memory; an edge isolate may use ${megabytes(this.#budget.limit)}.`,
-      );
-    }
-    const entry: Entry<M> = {
+  #begin(
+    key: string,
+    manifest: Resident,
+    begin: Entry<HostedModel>["begin"],
+    context: HostContext,
+  ): Entry<HostedModel> {
+    this.checkFits(manifest);
+    const entry: Entry<HostedModel> = {
       manifest,
+      begin,
       holding: this.#budget.open(() => !entry.isGuest),
       load: new SharedLoad(this.#options.stallMs ?? STALL_MS),
       model: undefined,
@@ -261,20 +313,20 @@ export class ModelHost<M extends HostedModel> {
   }
 
   /** Loads within `context`; the load goes on after that request has ended or was cancelled. */
-  #attempt(key: string, entry: Entry<M>, context: HostContext): void {
+  #attempt(key: string, entry: Entry<HostedModel>, context: HostContext): void {
     const { manifest, holding, load } = entry;
     const attempt = load.begin(context.now());
     const run = async (): Promise<void> => {
       try {
         const now = (): number => (this.#now = context.now());
         const onProgress = (): void => attempt.progress(now());
-        const settled = manifest.memory.heapBytes + manifest.memory.taskBytes;
+        const settled = bytesOf(manifest);
         const reserve = (bytes: number): Promise<void> =>
           this.#reserve(entry, settled + bytes, { now, onProgress });
         await reserve(0);
         onProgress();
         this.#loads++;
-        const model = await this.#options.load(manifest, {
+        const model = await entry.begin({
           now,
           onProgress,
           waitUntil: (promise) => context.waitUntil(promise),
@@ -302,7 +354,7 @@ export class ModelHost<M extends HostedModel> {
   }
 
   async #reserve(
-    { manifest, holding }: Entry<M>,
+    { manifest, holding }: Entry<HostedModel>,
     bytes: number,
     context: WaitContext,
   ): Promise<void> {
@@ -322,7 +374,7 @@ export class ModelHost<M extends HostedModel> {
   }
 
   /** A caller waits for what a guest began to load: for them others leave. */
-  #promote(entry: Entry<M>): void {
+  #promote(entry: Entry<HostedModel>): void {
     entry.isGuest = false;
     this.#budget.changed();
   }
@@ -345,18 +397,18 @@ export class ModelHost<M extends HostedModel> {
     return bytes;
   }
 
-  #isIdle({ model, users, waiters, loadedAt }: Entry<M>): boolean {
+  #isIdle({ model, users, waiters, loadedAt }: Entry<HostedModel>): boolean {
     const isAwaited = waiters > 0 && this.#now - loadedAt < WAITERS_TURN_MS;
     return model !== undefined && users === 0 && !isAwaited;
   }
 
-  #dropTrapped(key: string, entry: Entry<M>): void {
+  #dropTrapped(key: string, entry: Entry<HostedModel>): void {
     if (this.#entries.get(key) !== entry) return;
     this.#traps++;
     this.#drop(key, entry);
   }
 
-  #drop(key: string, entry: Entry<M>): void {
+  #drop(key: string, entry: Entry<HostedModel>): void {
     if (this.#entries.get(key) === entry) this.#entries.delete(key);
     entry.holding.close();
     if (entry.users === 0) entry.model = undefined;
@@ -381,6 +433,15 @@ export class ModelHost<M extends HostedModel> {
     const backoff = Math.min(BACKOFF_MS * 2 ** (row - 1), BACKOFF_MAX_MS);
     this.#failed.set(key, { error: asNearsideError(error), until: now + backoff, row });
   }
+}
+
+/** A model's name has no slash. */
+function keyOf({ kind, name, version }: Omit<Resident, "memory">): string {
+  return `${kind === undefined ? "" : `${kind}/`}${name}/${version}`;
+}
+
+function bytesOf({ memory }: Pick<Resident, "memory">): number {
+  return memory.heapBytes + memory.taskBytes;
 }
 
 /** While a model loads, what was reserved for it stays reserved; afterwards it holds what it has. */

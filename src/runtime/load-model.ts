@@ -1,4 +1,5 @@
 import type { Manifest, TensorSpec } from "../catalog/manifest.ts";
+import { graphOf, graphsOf } from "../catalog/members.ts";
 import { NearsideError } from "../errors.ts";
 import type { BlobStore } from "../store/blobs.ts";
 import { createSession } from "./create-session.ts";
@@ -10,13 +11,16 @@ import type { Tensor } from "./tensor.ts";
 import { SnapshotError } from "./snapshot/format.ts";
 import { restoreSession, type Runtime } from "./snapshot/restore.ts";
 
-/** A session and what its task made of the assets. */
+/** The session of each graph, and what the task made of the assets. */
 export interface LoadedModel extends HostedModel {
   readonly manifest: Manifest;
+  /** Of a model of one graph. @throws for an ensemble */
   readonly session: OrtSession;
   readonly resources: unknown;
-  /** Runs the graph once. @throws as `OrtSession.run` */
+  /** Runs the one graph. @throws as `OrtSession.run` */
   run(feeds: Readonly<Record<string, Tensor>>): Record<string, Tensor>;
+  /** One graph of an ensemble. @throws when there is none of that name */
+  member(name: string): OrtSession;
 }
 
 export interface LoaderOptions {
@@ -52,24 +56,33 @@ export class ModelLoader {
 
   /** @throws NearsideError `model_damaged`, `model_unavailable`, `model_load_failed`, `out_of_memory` */
   async load(manifest: Manifest, context: LoadContext): Promise<LoadedModel> {
-    // Read and parsed once, whichever way the session comes.
+    // Read and parsed once, whichever way the sessions come.
     const resources = this.#resources(manifest, context);
     resources.catch(() => {});
-    const restored = await this.#restore(manifest, context, resources);
-    if (restored !== undefined) {
-      this.#restored++;
-      return restored;
+    const graphs = graphsOf(manifest);
+    const sessions = new Map<string, OrtSession>();
+    const contextOf = (member: string): LoadContext => withOthers(context, sessions, member);
+    // Together: where they come from afar, they take the time of one. From a local bucket it is the same (measured).
+    await Promise.all(
+      [...graphs].map(async ([member, graph]) => {
+        const session = await this.#restore(graph, contextOf(member));
+        if (session !== undefined) sessions.set(member, session);
+      }),
+    );
+    const isRestored = sessions.size === graphs.size;
+    // One by one: each needs its weights beside what it makes of them.
+    for (const [member, graph] of graphs) {
+      if (sessions.has(member)) continue;
+      sessions.set(member, await this.#create(graph, contextOf(member), resources));
     }
-    const loaded = await this.#create(manifest, context, resources);
-    this.#loaded++;
-    return loaded;
+    // Without its assets a model fails either way: that is no fault of the snapshot.
+    const prepared = await resources;
+    if (isRestored) this.#restored++;
+    else this.#loaded++;
+    return modelOf(manifest, sessions, prepared, isRestored ? "restored" : "loaded");
   }
 
-  async #restore(
-    manifest: Manifest,
-    context: LoadContext,
-    resources: Promise<unknown>,
-  ): Promise<LoadedModel | undefined> {
+  async #restore(manifest: Manifest, context: LoadContext): Promise<OrtSession | undefined> {
     const { runtime, blobs } = this.#options;
     const { snapshot } = manifest;
     if (snapshot === undefined) return undefined;
@@ -77,9 +90,9 @@ export class ModelLoader {
       this.#countFallback(manifest, "wrong_runtime", undefined);
       return undefined;
     }
-    let session: OrtSession;
     try {
-      session = await restoreSession(runtime, snapshot, manifest, blobs, context);
+      const model = { ...manifest, graph: graphOf(manifest) };
+      return await restoreSession(runtime, snapshot, model, blobs, context);
     } catch (error) {
       // Another request goes on with this load: there is nothing to fall back to, nor to reserve.
       if (error instanceof SupersededError) throw error;
@@ -87,8 +100,6 @@ export class ModelLoader {
       this.#countFallback(manifest, faultOf(error), error);
       return undefined;
     }
-    // Without its assets a model fails either way: that is no fault of the snapshot.
-    return modelOf(manifest, session, await resources, "restored");
   }
 
   /**
@@ -99,14 +110,16 @@ export class ModelLoader {
     manifest: Manifest,
     context: LoadContext,
     resources: Promise<unknown>,
-  ): Promise<LoadedModel> {
+  ): Promise<OrtSession> {
     const { runtime, blobs } = this.#options;
-    const { graph: graphRef, weights: weightsRef } = manifest;
+    const { weights: weightsRef } = manifest;
+    const graphRef = graphOf(manifest);
     await context.stage(weightsRef?.bytes ?? 0);
-    const [instance, graph, weights, prepared] = await Promise.all([
+    const [instance, graph, weights] = await Promise.all([
       startOrt(runtime.wasm, context.mayGrow),
       blobs.read(graphRef, context),
       weightsRef && blobs.read(weightsRef, context),
+      // Nothing is created for a model whose assets are gone.
       resources,
     ]);
     const began = context.now();
@@ -117,7 +130,7 @@ export class ModelLoader {
     context.onPhase("create", context.now() - began);
     checkSignature(manifest, session);
     context.onProgress();
-    return modelOf(manifest, session, prepared, "loaded");
+    return session;
   }
 
   /** What the task makes of its assets, while larger files are still on their way. */
@@ -138,23 +151,45 @@ export class ModelLoader {
   }
 }
 
+/** A member's memory grows beside that of the others; the host counts the sum. */
+function withOthers(
+  context: LoadContext,
+  sessions: ReadonlyMap<string, OrtSession>,
+  member: string,
+): LoadContext {
+  const mayGrow = (heapBytes: number): boolean => {
+    let sum = heapBytes;
+    for (const [name, session] of sessions) if (name !== member) sum += session.heapBytes;
+    return context.mayGrow(sum);
+  };
+  return { ...context, mayGrow };
+}
+
 function modelOf(
   manifest: Manifest,
-  session: OrtSession,
+  sessions: ReadonlyMap<string, OrtSession>,
   resources: unknown,
   start: LoadedModel["start"],
 ): LoadedModel {
+  const member = (name: string): OrtSession => {
+    const session = sessions.get(name);
+    if (session !== undefined) return session;
+    throw new Error(`"${manifest.name}" has no graph "${name}".`);
+  };
   return {
     manifest,
-    session,
     resources,
     start,
-    run: (feeds) => session.run(feeds),
+    get session() {
+      return member("");
+    },
+    run: (feeds) => member("").run(feeds),
+    member,
     get heapBytes() {
-      return session.heapBytes;
+      return sessions.values().reduce((sum, { heapBytes }) => sum + heapBytes, 0);
     },
     get trap() {
-      return session.trap;
+      return sessions.values().find(({ trap }) => trap !== undefined)?.trap;
     },
   };
 }

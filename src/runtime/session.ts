@@ -5,7 +5,17 @@ import { checkFeed } from "./feeds.ts";
 import { Heap } from "./heap.ts";
 import { WORD, allocator, lastError, trapped } from "./ort-calls.ts";
 import type { OrtInstance, OrtModule, Pointer } from "./ort-module.ts";
-import { DATATYPES, type Tensor, arrayOf, datatypeFromOnnx, elementCount } from "./tensor.ts";
+import {
+  DATATYPES,
+  type Feed,
+  type RawTensor,
+  type Tensor,
+  type TensorOf,
+  bytesOf,
+  datatypeFromOnnx,
+  elementCount,
+  tensorOf,
+} from "./tensor.ts";
 
 /** Where a session lives in its instance's memory: enough to find it again in a copy of that memory. */
 export interface SessionPointers {
@@ -69,10 +79,27 @@ export class OrtSession {
    * @returns the outputs by name, copied out of the instance
    * @throws NearsideError `invalid_tensor`; OrtError `inference_failed` or `out_of_memory`; TrapError
    */
-  run(
-    feeds: Readonly<Record<string, Tensor>>,
+  run(feeds: Readonly<Record<string, Feed>>, outputs?: readonly string[]): Record<string, Tensor> {
+    return this.runAndRead(feeds, outputs, (tensors) =>
+      Object.fromEntries(Object.entries(tensors).map(([name, tensor]) => [name, copyOf(tensor)])),
+    );
+  }
+
+  /**
+   * Runs the graph once, and lets its outputs be read where they lie.
+   *
+   * @param feeds every input by name; copied into the instance
+   * @param outputs names to compute; undefined for all
+   * @param read gets the outputs by name, as views of the instance's memory: they are of no use once it has
+   *   returned, and nothing may run on this session before
+   * @returns what `read` returns
+   * @throws as `run`, and what `read` throws
+   */
+  runAndRead<R>(
+    feeds: Readonly<Record<string, Feed>>,
     outputs: readonly string[] = this.outputs.map(({ name }) => name),
-  ): Record<string, Tensor> {
+    read: (tensors: Record<string, Tensor>) => R,
+  ): R {
     if (this.#trap) throw this.#trap;
     const { inputs, table } = this.handles;
     const tensors = inputs.map((spec) => checkFeed(spec, feeds));
@@ -91,19 +118,31 @@ export class OrtSession {
       });
     });
 
+    // What a reader throws is no trap, whatever it is.
+    const reading = (named: Record<string, Tensor>): Read<R> => {
+      try {
+        return { value: read(named) };
+      } catch (error) {
+        return { error };
+      }
+    };
+    let result: Read<R>;
     try {
-      return trapped(() => this.#run(tensors, selected, table));
+      result = trapped(() => this.#run(tensors, selected, table, reading));
     } catch (error) {
       if (error instanceof TrapError) this.#trap = error;
       throw error;
     }
+    if ("error" in result) throw result.error;
+    return result.value;
   }
 
-  #run(
-    tensors: readonly Tensor[],
+  #run<R>(
+    tensors: readonly Feed[],
     selected: readonly number[],
     table: Pointer,
-  ): Record<string, Tensor> {
+    read: (tensors: Record<string, Tensor>) => R,
+  ): R {
     const module = this.#module;
     const heap = this.#heap;
     const { session, runOptions, inputNames, outputNames, outputs } = this.handles;
@@ -148,12 +187,12 @@ export class OrtSession {
       for (const slot of selected.keys()) results.push(heap.word(at.outputs + WORD * slot));
       if (status !== 0) throw lastError(module, heap, "inference_failed");
 
-      const named: Record<string, Tensor> = {};
-      for (const [slot, index] of selected.entries()) {
-        const name = outputs[index]?.name ?? "";
-        named[name] = this.#readTensor(results[slot] ?? 0, at.scratch);
-      }
-      return named;
+      const located = selected.map(
+        (index, slot) =>
+          [outputs[index]?.name ?? "", this.#locate(results[slot] ?? 0, at.scratch)] as const,
+      );
+      // Only now: finding one out may grow the memory, which detaches views of it.
+      return read(Object.fromEntries(located.map(([name, found]) => [name, this.#view(found)])));
     } catch (error) {
       // After a trap the allocator's own state can't be trusted: the whole instance goes.
       whole = error instanceof NearsideError;
@@ -168,23 +207,23 @@ export class OrtSession {
     }
   }
 
-  #createTensor(tensor: Tensor, allocate: (bytes: number) => Pointer): Pointer {
+  #createTensor(tensor: Feed, allocate: (bytes: number) => Pointer): Pointer {
     const module = this.#module;
     const heap = this.#heap;
     const { onnx } = DATATYPES[tensor.datatype];
     let data: Pointer;
     let bytes: number;
-    if (tensor.datatype === "BYTES") {
+    if (!("bytes" in tensor) && tensor.datatype === "BYTES") {
       bytes = WORD * tensor.data.length;
       data = allocate(bytes);
       for (const [index, text] of tensor.data.entries()) {
         heap.setWord(data + WORD * index, heap.writeText(text, allocate));
       }
     } else {
-      const { buffer, byteOffset, byteLength } = tensor.data;
-      bytes = byteLength;
+      const source = "bytes" in tensor ? tensor.bytes : bytesOf(tensor);
+      bytes = source.length;
       data = allocate(bytes);
-      heap.bytes.set(new Uint8Array(buffer, byteOffset, byteLength), data);
+      heap.bytes.set(source, data);
     }
     const shape = module.stackAlloc(WORD * tensor.shape.length);
     for (const [axis, size] of tensor.shape.entries()) heap.setWord(shape + WORD * axis, size);
@@ -193,7 +232,7 @@ export class OrtSession {
     return value;
   }
 
-  #readTensor(value: Pointer, scratch: Pointer): Tensor {
+  #locate(value: Pointer, scratch: Pointer): Located {
     const module = this.#module;
     const heap = this.#heap;
     if (module._OrtGetTensorData(value, scratch, scratch + 4, scratch + 8, scratch + 12) !== 0) {
@@ -224,7 +263,29 @@ export class OrtSession {
       module._free(data);
       return { datatype, shape, data: text };
     }
-    const bytes = heap.copy(data, count * DATATYPES[datatype].bytes);
-    return { datatype, shape, data: new (arrayOf(datatype))(bytes.buffer) } as Tensor;
+    return { datatype, shape, pointer: data, bytes: count * DATATYPES[datatype].bytes };
   }
+
+  #view(found: Located): Tensor {
+    if (!("pointer" in found)) return found;
+    const { datatype, shape, pointer, bytes } = found;
+    return tensorOf({
+      datatype,
+      shape,
+      bytes: this.#heap.bytes.subarray(pointer, pointer + bytes),
+    });
+  }
+}
+
+type Read<R> = { readonly value: R } | { readonly error: unknown };
+
+/** Where an output's bytes lie; strings have been read. */
+type Located =
+  | TensorOf<"BYTES">
+  | (Pick<RawTensor, "datatype" | "shape"> & { readonly pointer: Pointer; readonly bytes: number });
+
+function copyOf(tensor: Tensor): Tensor {
+  return tensor.datatype === "BYTES"
+    ? tensor
+    : ({ ...tensor, data: tensor.data.slice() } as Tensor);
 }

@@ -17,6 +17,10 @@ export function manifestKey(model: string, version: number): string {
   return `models/${model}/${version}/manifest.json`;
 }
 
+export function corpusManifestKey(corpus: string, version: number): string {
+  return `corpora/${corpus}/${version}/manifest.json`;
+}
+
 /** Name of a blob in the data centre's cache. The host is never resolved. */
 export function blobCacheUrl(digest: string): string {
   return `https://blobs.nearside.invalid/${digest}`;

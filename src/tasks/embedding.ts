@@ -1,13 +1,12 @@
 import { NearsideError } from "../errors.ts";
 import type { Tensor } from "../runtime/tensor.ts";
-import { checkBatch, checkCharset, rawText, textField, textInputs, type Texts } from "./inputs.ts";
+import { type EmbeddingInput, embeddingInput, itemField } from "./embedding-input.ts";
+import { invalidInput } from "./inputs.ts";
+import type { TaskLimits } from "./limits.ts";
 import { output } from "./outputs.ts";
-import { booleanParameter, invalidParameter, type Parameters } from "./parameters.ts";
-import type { Task, TaskRequest, TensorRun } from "./task.ts";
+import { cosines } from "./sentence-similarity.ts";
+import type { ManifestOf, Task, TensorRun, Units } from "./task.ts";
 import { TextTokenizer } from "./tokenizer.ts";
-
-/** A text beyond this is no sentence: some 60 times what a BERT can read. */
-const MAX_TEXT_CHARACTERS = 65_536;
 
 /** MiniLM's sample sentences have 3.8 characters per token, spaces included; the prose of its licence 4.9 (measured). */
 const CHARACTERS_PER_TOKEN = 4;
@@ -15,42 +14,27 @@ const CHARACTERS_PER_TOKEN = 4;
 /** [CLS] and [SEP]. */
 const TOKENS_AROUND = 2;
 
-export interface EmbeddingInput extends Texts {
-  /** Cut texts that are too long; otherwise refuse them. */
-  readonly truncate: boolean;
-}
-
 /**
- * Sentence embeddings: Hugging Face's `feature-extraction`, and raw `text/plain`.
+ * Sentence embeddings: Hugging Face's `feature-extraction` and `sentence-similarity`, and raw `text/plain`.
  *
  * Graph: `input_ids` and `attention_mask` INT64 [batch, tokens] -> `sentence_embedding` FP32
- * [batch, dimensions], normalised. Output: `number[]` for a string, `number[][]` for an array.
- * Units: `items`, and `tokens` without padding.
+ * [batch, dimensions], normalised. Output: `number[]` for a string, `number[][]` for an array; for
+ * `{source_sentence, sentences}` the cosine of each sentence with the source. Units: `items`, and `tokens` without
+ * padding.
  */
 export const embedding: Task<"embedding", EmbeddingInput, TextTokenizer> = {
   mediaTypes: ["text/plain"],
 
-  decode(request, _manifest, { maxBatch }) {
-    const texts = decodeTexts(request, maxBatch);
-    for (const [index, text] of texts.texts.entries()) {
-      if (text.length > MAX_TEXT_CHARACTERS) {
-        throw new NearsideError(
-          "input_too_long",
-          `The text has ${text.length} characters; ${MAX_TEXT_CHARACTERS} is the limit.`,
-          { field: textField(index, texts) },
-        );
-      }
-    }
-    return { ...texts, truncate: truncateParameter(request.parameters) };
-  },
+  decode: embeddingInput,
 
-  estimate({ texts }, { task }) {
+  estimate({ items }, { task }) {
     let tokens = 0;
-    for (const { length } of texts) {
-      const read = Math.ceil(length / CHARACTERS_PER_TOKEN) + TOKENS_AROUND;
-      tokens += Math.min(read, task.maxTokens);
+    for (const item of items) {
+      const content =
+        typeof item === "string" ? Math.ceil(item.length / CHARACTERS_PER_TOKEN) : item.length;
+      tokens += Math.min(content + TOKENS_AROUND, task.maxTokens);
     }
-    return { items: texts.length, tokens };
+    return { items: items.length, tokens };
   },
 
   prepare(assets, manifest) {
@@ -59,55 +43,100 @@ export const embedding: Task<"embedding", EmbeddingInput, TextTokenizer> = {
     throw new NearsideError("model_damaged", "The model comes without its tokenizer.");
   },
 
-  *run(tokenizer, input, manifest, { runTokens, requestTokens }) {
-    const { maxTokens, dimensions } = manifest.task;
-    let tokens = 0;
-    const rows = input.texts.map((text, index): TokenizedText => {
-      const { ids, cut } = tokenizer.encode(text, maxTokens);
-      if (cut && !input.truncate) throw tooManyTokens(maxTokens, textField(index, input));
-      tokens += ids.length;
-      return { index, ids };
-    });
-    if (tokens > requestTokens) {
-      throw new NearsideError(
-        "batch_too_large",
-        `The texts have ${tokens} tokens together; one request may have ${requestTokens}. Send them in several.`,
-        { field: "inputs" },
-      );
+  *run(tokenizer, input, manifest, limits) {
+    const { vectors, units } = yield* embed(tokenizer, input, manifest, limits);
+    const embeddings = vectors.map((vector) => Array.from(vector));
+    switch (input.form) {
+      case "one":
+        return { output: embeddings[0], units };
+      case "several":
+        return { output: embeddings, units };
+      case "comparison":
+        // Cosines hide how far two versions' vectors are apart.
+        return { output: cosines(vectors), units, comparable: embeddings };
     }
-    const embeddings = Array.from<number[]>({ length: rows.length });
-    for (const batch of microBatches(rows, runTokens)) {
-      const vectors = yield* embed(batch, dimensions, tokenizer.padId);
-      for (const [row, { index }] of batch.entries()) {
-        embeddings[index] = Array.from(vectors.subarray(row * dimensions, (row + 1) * dimensions));
-      }
-    }
-    return {
-      output: input.single ? embeddings[0] : embeddings,
-      units: { items: rows.length, tokens },
-    };
   },
 };
 
-function decodeTexts(request: TaskRequest, maxBatch: number): Texts {
-  if (request.kind === "json") return textInputs(request.inputs, maxBatch);
-  checkCharset(request.mediaParameters);
-  checkBatch(1, maxBatch);
-  return { texts: [rawText(request.bytes)], single: true };
+/** Vectors of length 1, in the request's order. */
+export interface Embedded {
+  readonly vectors: readonly Float32Array[];
+  readonly units: Units;
 }
 
-function truncateParameter(parameters: Parameters): boolean {
-  if (!booleanParameter(parameters, "normalize", true)) {
-    throw invalidParameter(
-      "normalize",
-      "can't be false: the model's graph normalises every vector",
+/** What `embedding` computes, before it is written down. @throws as `Task.run` */
+export function* embed(
+  tokenizer: TextTokenizer,
+  input: EmbeddingInput,
+  { task }: ManifestOf<"embedding">,
+  { runTokens, requestTokens }: TaskLimits,
+): TensorRun<Embedded> {
+  const rows = input.items.map((_, index) => ({
+    index,
+    ids: tokensOf(tokenizer, input, index, task.maxTokens),
+  }));
+  const tokens = rows.reduce((sum, { ids }) => sum + ids.length, 0);
+  if (tokens > requestTokens) {
+    throw new NearsideError(
+      "batch_too_large",
+      `The texts have ${tokens} tokens together; one request may have ${requestTokens}. Send them in several.`,
+      { field: input.field },
     );
   }
-  const direction = parameters["truncation_direction"] ?? "right";
-  if (typeof direction !== "string" || direction.toLowerCase() !== "right") {
-    throw invalidParameter("truncation_direction", 'can only be "right": the end is cut off');
+  const { dimensions } = task;
+  const vectors = Array.from<Float32Array>({ length: rows.length });
+  for (const batch of microBatches(rows, runTokens)) {
+    const outputs = yield { feeds: feedsOf(batch, tokenizer.padId) };
+    const data = output(outputs, "sentence_embedding", "FP32", batch.length * dimensions);
+    for (const [row, { index }] of batch.entries()) {
+      const whole = data.subarray(row * dimensions, (row + 1) * dimensions);
+      vectors[index] = input.dimensions < dimensions ? cut(whole, input.dimensions) : whole;
+    }
   }
-  return booleanParameter(parameters, "truncate", true);
+  return { vectors, units: { items: rows.length, tokens } };
+}
+
+/** @throws NearsideError `input_too_long`, and `invalid_input` for a token that the model does not know */
+function tokensOf(
+  tokenizer: TextTokenizer,
+  input: EmbeddingInput,
+  index: number,
+  maxTokens: number,
+): readonly number[] {
+  const item = input.items[index] ?? "";
+  const field = itemField(index, input);
+  if (typeof item === "string") {
+    const { ids, cut: isCut } = tokenizer.encode(item, maxTokens);
+    if (!isCut || input.truncate) return ids;
+    throw new NearsideError(
+      "input_too_long",
+      `The text has more than ${maxTokens} tokens; shorten it, or set "truncate" to true.`,
+      { field },
+    );
+  }
+  const unknown = item.find((id) => id >= tokenizer.size);
+  if (unknown !== undefined) {
+    throw invalidInput(
+      field,
+      `has the token ${unknown}; the model's own tokenizer ends with ${tokenizer.size - 1}`,
+    );
+  }
+  const ids = tokenizer.withSpecialTokens(item);
+  if (ids.length <= maxTokens) return ids;
+  throw new NearsideError(
+    "input_too_long",
+    `The input has ${ids.length} tokens, special ones included; the model reads ${maxTokens}.`,
+    { field },
+  );
+}
+
+/** The first numbers of a vector, made to have the length 1 again. */
+function cut(vector: Float32Array, dimensions: number): Float32Array {
+  const kept = vector.slice(0, dimensions);
+  let squares = 0;
+  for (const value of kept) squares += value * value;
+  const length = Math.sqrt(squares);
+  return length === 0 ? kept : kept.map((value) => value / length);
 }
 
 interface TokenizedText {
@@ -129,16 +158,6 @@ export function microBatches(rows: readonly TokenizedText[], runTokens: number):
   return batches;
 }
 
-/** @returns the vectors of the batch, one after the other */
-function* embed(
-  batch: readonly TokenizedText[],
-  dimensions: number,
-  padId: number,
-): TensorRun<Float32Array> {
-  const outputs = yield { feeds: feedsOf(batch, padId) };
-  return output(outputs, "sentence_embedding", "FP32", batch.length * dimensions);
-}
-
 /** What every model of this task takes. @param batch the longest text first */
 export function feedsOf(batch: readonly TokenizedText[], padId: number): Record<string, Tensor> {
   const length = batch[0]?.ids.length ?? 0;
@@ -155,12 +174,4 @@ export function feedsOf(batch: readonly TokenizedText[], padId: number): Record<
     input_ids: { datatype: "INT64", shape, data: ids },
     attention_mask: { datatype: "INT64", shape, data: mask },
   };
-}
-
-function tooManyTokens(maxTokens: number, field: string): NearsideError {
-  return new NearsideError(
-    "input_too_long",
-    `The text has more than ${maxTokens} tokens; shorten it, or set "truncate" to true.`,
-    { field },
-  );
 }

@@ -1,8 +1,11 @@
 import type { Manifest, TaskType } from "../catalog/manifest.ts";
 import { byteClassification } from "./byte-classification.ts";
 import { embedding } from "./embedding.ts";
+import { imageClassification } from "./image-classification.ts";
+import { languageIdentification } from "./language-identification.ts";
 import { speechActivity } from "./speech-activity.ts";
 import { tabularClassification } from "./tabular.ts";
+import { textRecognition } from "./text-recognition.ts";
 import { edgeLimits, type TaskLimits } from "./limits.ts";
 import type { ManifestOf, Task, TaskRequest, TaskResult, TensorRun, Units } from "./task.ts";
 import type { TaskTools } from "./tools.ts";
@@ -39,8 +42,11 @@ const TASKS: { readonly [T in Exclude<TaskType, Tensors>]: Bind<T> } & {
 } = {
   embedding: bind(embedding),
   "byte-classification": bind(byteClassification),
+  "image-classification": bind(imageClassification),
+  "language-identification": bind(languageIdentification),
   "speech-activity": bind(speechActivity),
   "tabular-classification": bind(tabularClassification),
+  "text-recognition": bind(textRecognition),
   "text-generation": undefined,
   tensor: undefined,
 };

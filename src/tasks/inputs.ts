@@ -29,12 +29,12 @@ function isStrings(values: readonly unknown[]): values is readonly string[] {
 }
 
 /** @throws NearsideError `batch_too_large` */
-export function checkBatch(count: number, maxBatch: number): void {
+export function checkBatch(count: number, maxBatch: number, field = "inputs"): void {
   if (count <= maxBatch) return;
   throw new NearsideError(
     "batch_too_large",
     `The request has ${count} inputs; this model takes ${maxBatch} at most.`,
-    { field: "inputs" },
+    { field },
   );
 }
 

@@ -41,3 +41,9 @@ export function invalidParameter(name: string, problem: string): NearsideError {
     field: `parameters.${name}`,
   });
 }
+
+/** Which of Hugging Face's tasks is meant, as `checkHuggingFaceTask` lets through; undefined: nobody said. */
+export function taskParameter(parameters: Parameters): string | undefined {
+  const task = parameters["task"];
+  return typeof task === "string" ? task : undefined;
+}

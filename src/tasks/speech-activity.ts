@@ -2,9 +2,9 @@ import { NearsideError } from "../errors.ts";
 import type { Tensor } from "../runtime/tensor.ts";
 import { AUDIO_MEDIA_TYPES, requestAudio } from "./audio-input.ts";
 import { invalidInput } from "./inputs.ts";
-import { notANumber, output } from "./outputs.ts";
-import { booleanParameter, numberParameter, type Parameters } from "./parameters.ts";
-import { type SegmentOptions, speechSegments } from "./speech-segments.ts";
+import { type LabelScore, notANumber, output } from "./outputs.ts";
+import { booleanParameter, numberParameter, type Parameters, taskParameter } from "./parameters.ts";
+import { type SegmentOptions, speechScore, speechSegments } from "./speech-segments.ts";
 import type { ManifestOf, Task, TensorRun, Units } from "./task.ts";
 import { monoSamples, type PcmAudio, unsupportedAudio } from "./wav.ts";
 
@@ -24,14 +24,18 @@ export interface SpeechInput {
   readonly samples: Float32Array;
   readonly segments: SegmentOptions;
   readonly returnProbabilities: boolean;
+  /** The whole recording is classified; no segments are answered. */
+  readonly asOne: boolean;
 }
 
 /**
- * When somebody speaks, in the shape of Hugging Face's `audio-classification`.
+ * When somebody speaks: Hugging Face's `voice-activity-detection`, and its `audio-classification`, which says
+ * whether anybody speaks at all.
  *
  * Graph (Silero VAD): `input` FP32 [1, context + step], `state` FP32 [2, 1, 128], `sr` INT64 [] ->
  * `output` FP32 [1, 1], `stateN` FP32 [2, 1, 128]. Output: `[{label: "speech", score, start, end}]` in
- * seconds; with `return_probabilities` an object of `segments`, `probabilities` and `step_seconds`.
+ * seconds; with `return_probabilities` an object of `segments`, `probabilities` and `step_seconds`. For
+ * `audio-classification` `[{label, score}]` of `speech` and `no speech`, best first, as `speechScore` has it.
  * Units: `items`, and `samples` of the audio.
  */
 export const speechActivity: Task<"speech-activity", SpeechInput, null> = {
@@ -42,7 +46,12 @@ export const speechActivity: Task<"speech-activity", SpeechInput, null> = {
     const returnProbabilities = booleanParameter(request.parameters, "return_probabilities", false);
     const audio = requestAudio(request);
     checkAudio(audio, manifest);
-    return { samples: monoSamples(audio, "inputs"), segments, returnProbabilities };
+    return {
+      samples: monoSamples(audio, "inputs"),
+      segments,
+      returnProbabilities,
+      asOne: taskParameter(request.parameters) === "audio-classification",
+    };
   },
 
   estimate: unitsOf,
@@ -51,7 +60,7 @@ export const speechActivity: Task<"speech-activity", SpeechInput, null> = {
 
   *run(_resources, input, manifest) {
     const { sampleRate, stepSamples } = manifest.task;
-    const { samples, returnProbabilities } = input;
+    const { samples, returnProbabilities, asOne } = input;
     const probabilities = yield* speechProbabilities(samples, manifest);
     const segments = speechSegments(probabilities, samples.length, input.segments).map(
       ({ score, start, end }) => ({
@@ -61,6 +70,13 @@ export const speechActivity: Task<"speech-activity", SpeechInput, null> = {
         end: end / sampleRate,
       }),
     );
+    if (asOne) {
+      return {
+        output: classified(speechScore(probabilities, input.segments)),
+        units: unitsOf(input),
+        comparable: segments,
+      };
+    }
     return {
       output: returnProbabilities
         ? {
@@ -73,6 +89,15 @@ export const speechActivity: Task<"speech-activity", SpeechInput, null> = {
     };
   },
 };
+
+/** Somebody speaks or nobody does: the scores add up to 1. */
+function classified(speech: number): LabelScore[] {
+  const scores = [
+    { label: "speech", score: speech },
+    { label: "no speech", score: 1 - speech },
+  ];
+  return scores.toSorted((a, b) => b.score - a.score);
+}
 
 function unitsOf({ samples }: SpeechInput): Units {
   return { items: 1, samples: samples.length };

@@ -36,6 +36,23 @@ export function speechSegments(
   return padded(rawSegments(probabilities, totalSamples, options), totalSamples, options);
 }
 
+/**
+ * How sure it is that somebody speaks in a recording at all: the highest mean probability of any stretch as long as
+ * the shortest speech that counts, so that a click is no speech and a word in a minute of silence is. Of a shorter
+ * recording it is the mean.
+ */
+export function speechScore(
+  probabilities: Float32Array,
+  { minSpeechSamples, stepSamples }: Pick<SegmentOptions, "minSpeechSamples" | "stepSamples">,
+): number {
+  const steps = Math.max(1, Math.ceil(minSpeechSamples / stepSamples));
+  let best = 0;
+  for (let from = 0; from === 0 || from + steps <= probabilities.length; from++) {
+    best = Math.max(best, mean(probabilities.subarray(from, from + steps)));
+  }
+  return Math.min(1, best);
+}
+
 function rawSegments(
   probabilities: Float32Array,
   totalSamples: number,

@@ -50,13 +50,20 @@ export type TaskRequest =
 
 /** Units that the model really saw; billing multiplies them by a price. */
 export type Units = Readonly<
-  Partial<Record<"items" | "tokens" | "bytes" | "samples" | "elements", number>>
+  Partial<
+    Record<
+      "items" | "tokens" | "vectors" | "bytes" | "characters" | "samples" | "pixels" | "elements",
+      number
+    >
+  >
 >;
 
 export interface TaskResult {
   /** Encoded as JSON, in the shape that Hugging Face's clients expect of this task. */
   readonly output: unknown;
   readonly units: Units;
+  /** What a shadow's answer is compared with, where `output` says too little: as the task's usual output. */
+  readonly comparable?: unknown;
 }
 
 /** A manifest whose task is known. */

@@ -23,6 +23,8 @@ export interface TokenIds {
 /** A `tokenizer.json` that cuts at a number of tokens, at a cost that does not grow with the text. */
 export class TextTokenizer {
   readonly padId: number;
+  /** Tokens have the ids below this. */
+  readonly size: number;
   readonly #tokenizer: Tokenizer;
   readonly #prefix: readonly number[];
   readonly #suffix: readonly number[];
@@ -38,6 +40,10 @@ export class TextTokenizer {
       useAuthorsNormalization(this.#tokenizer, config.normalizer);
     }
     if (config.model.type === "WordPiece") useBoundedWordPiece(this.#tokenizer);
+    this.size = config.added_tokens.reduce(
+      (size, { id }) => Math.max(size, id + 1),
+      this.#tokenizer.model?.vocab.length ?? 0,
+    );
     const bare = this.#encode("a", false);
     const whole = this.#encode("a", true);
     const start = whole.indexOf(bare[0] ?? -1);
@@ -56,6 +62,15 @@ export class TextTokenizer {
     const cut = content.length > room;
     if (cut) content.length = room;
     return { ids: [...this.#prefix, ...content, ...this.#suffix], cut };
+  }
+
+  /** Tokens that a caller's own tokenizer made, with the special ones around them, which may be there already. */
+  withSpecialTokens(ids: readonly number[]): readonly number[] {
+    const isWhole =
+      ids.length >= this.#prefix.length + this.#suffix.length &&
+      this.#prefix.every((id, at) => ids[at] === id) &&
+      this.#suffix.every((id, at) => ids.at(at - this.#suffix.length) === id);
+    return isWhole ? ids : [...this.#prefix, ...ids, ...this.#suffix];
   }
 
   /** At least `count + 1` tokens of the text, or all. */
@@ -86,7 +101,7 @@ interface TokenizerJson {
   readonly normalizer: NormalizerJson | null;
   readonly pre_tokenizer: { readonly type: string } | null;
   readonly model: { readonly type: string };
-  readonly added_tokens: readonly { readonly content: string }[];
+  readonly added_tokens: readonly { readonly id: number; readonly content: string }[];
 }
 
 interface NormalizerJson {

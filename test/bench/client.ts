@@ -3,6 +3,7 @@ import { Agent, request } from "node:http";
 export interface BenchRequest {
   readonly url: string;
   readonly contentType: string;
+  readonly headers?: Readonly<Record<string, string>>;
   readonly body: Uint8Array | string;
 }
 
@@ -11,7 +12,7 @@ export class KeepAliveClient {
   readonly #agent = new Agent({ keepAlive: true, maxSockets: 1 });
 
   /** Sends one request and reads its whole answer. @returns milliseconds */
-  send({ url, contentType, body }: BenchRequest): Promise<number> {
+  send({ url, contentType, headers, body }: BenchRequest): Promise<number> {
     return new Promise((resolve, reject) => {
       const began = performance.now();
       const sent = request(
@@ -19,7 +20,11 @@ export class KeepAliveClient {
         {
           agent: this.#agent,
           method: "POST",
-          headers: { "content-type": contentType, "content-length": Buffer.byteLength(body) },
+          headers: {
+            "content-type": contentType,
+            "content-length": Buffer.byteLength(body),
+            ...headers,
+          },
         },
         (response) => {
           response.resume();

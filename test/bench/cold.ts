@@ -74,7 +74,7 @@ export async function cold(
     const [plain, restored] = [side(model, "plain"), side(model, "restored")];
     return {
       model,
-      weightsBytes: manifest.weights?.bytes ?? manifest.graph.bytes,
+      weightsBytes: manifest.weights?.bytes ?? manifest.graph?.bytes ?? 0,
       plain,
       restored,
       ratio: {

@@ -17,7 +17,9 @@ const BENCHMARKS: Readonly<Record<string, Entry>> = {
   origin: { load: async () => (await import("./origin.ts")).origin, samples: 5 },
   pool: { load: async () => (await import("./pool.ts")).pool, samples: 5 },
   routing: { load: async () => (await import("./routing.ts")).routing, samples: 9 },
+  search: { load: async () => (await import("./search.ts")).search, samples: 5 },
   shadow: { load: async () => (await import("./shadow.ts")).shadow, samples: 9 },
+  wire: { load: async () => (await import("./wire.ts")).wire, samples: 9 },
   warm: { load: async () => (await import("./warm.ts")).warm, samples: 9 },
 };
 

@@ -1,6 +1,6 @@
 import path from "node:path";
 
-import { type ExampleRequest, modelFolders, readExample } from "../../src/cli/examples.ts";
+import { type ExampleRequest, graphFolders, readExample } from "../../src/cli/examples.ts";
 import { bundleWorkers, startEdge } from "../../src/cli/local-stack.ts";
 import type { Manifest } from "../../src/catalog/manifest.ts";
 import { type BuiltModel, buildModel } from "../../src/publish/build.ts";
@@ -45,7 +45,7 @@ export async function prepareSubjects(say: (line: string) => void): Promise<Prep
   const bucket = await bench.miniflare.getR2Bucket("MODELS", "bench");
   const subjects: Subject[] = [];
   try {
-    for (const folder of await modelFolders()) {
+    for (const folder of await graphFolders()) {
       const model = path.basename(folder);
       const manifest = await publishFolder(folder, edge.target, say, { replace: true });
       const { snapshot } = manifest;

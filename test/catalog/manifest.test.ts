@@ -38,6 +38,16 @@ const TASKS: readonly TaskConfig[] = [
     maxSeconds: 60,
   },
   { type: "tabular-classification", columns: ["a"], labels: ["b", "c"] },
+  {
+    type: "text-recognition",
+    maxPixels: 2_500_000,
+    pageSide: 896,
+    tileSide: 320,
+    originPageSide: 1_920,
+    originTileSide: 960,
+    maxLineWidth: 960,
+    characters: "characters",
+  },
   { type: "text-generation", contextCharacters: 4_096 },
 ];
 
@@ -70,6 +80,18 @@ describe("Manifest", () => {
 
   it("lets fields through that a newer publisher wrote", () => {
     expect(v.is(Manifest, { ...FULL, ofTheFuture: { digest: DIGEST } })).toBe(true);
+  });
+
+  it("takes an ensemble: graphs of members instead of one of its own", () => {
+    const { graph, weights: _, snapshot: __, ...rest } = FULL;
+    if (graph === undefined) throw new Error("The whole manifest has a graph.");
+    const { inputs, outputs } = rest;
+    const members = { detector: { graph, inputs, outputs, heapBytes: 7 } };
+    const ensemble = { ...rest, members, inputs: [], outputs: [] };
+    expect(v.parse(Manifest, ensemble)).toEqual(ensemble);
+    expect(issuePaths(v.safeParse(Manifest, { ...ensemble, graph }))).toEqual(["graph"]);
+    const other = { ...ensemble, members: { "No Role": members.detector } };
+    expect(v.safeParse(Manifest, other).success).toBe(false);
   });
 
   it.each([

@@ -2,6 +2,7 @@ import { connect } from "node:net";
 
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
+import { graphOf } from "../../src/catalog/members.ts";
 import {
   encodeBinaryRequest,
   decodeBinaryResponse,
@@ -252,7 +253,7 @@ describe("the model repository", () => {
 
   it("runs the origin's own build where there is one", async () => {
     const edge = await shop.publishScale("twofold", 1, 2);
-    const { graph } = await shop.publishScale("ten", 1, 10);
+    const graph = graphOf(await shop.publishScale("ten", 1, 10));
     await shop.publish({ ...edge, originBuild: { graph } });
     const fresh = await openOrigin(shop);
     const { json } = await fresh.ask("/v2/models/twofold/infer", { inputs: [input([1, 2])] });
@@ -261,7 +262,7 @@ describe("the model repository", () => {
   });
 
   it("never answers from a damaged file", async () => {
-    const { graph } = await shop.publishScale("damaged", 1, 5);
+    const graph = graphOf(await shop.publishScale("damaged", 1, 5));
     await shop.bucket.put(blobKey(graph.digest), new Uint8Array(graph.bytes));
     const fresh = await openOrigin(shop);
     const { status, json } = await fresh.ask("/v2/repository/models/damaged/load", {});

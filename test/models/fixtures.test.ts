@@ -6,14 +6,17 @@ import { beforeAll, describe, expect, it } from "vitest";
 
 import { trainIris } from "../../models/iris/train.ts";
 import { modelFolders } from "../../src/cli/examples.ts";
-import { type BuiltModel, buildModel } from "../../src/publish/build.ts";
+import { type BuiltModel, buildFolder, buildModel } from "../../src/publish/build.ts";
 import { externalize } from "../../src/publish/onnx/externalize.ts";
 import { ReferenceSession } from "../../src/publish/onnx/reference-session.ts";
+import { type CandidateGraph, withFixtures } from "../../src/publish/publish.ts";
 import { runtimeModule } from "../../src/publish/runtime.ts";
 import {
+  type EnsembleFixtures,
   feedsOf,
   type Fixtures,
   packageFolder,
+  readEnsembleFixtures,
   readFixtures,
   readModelSource,
   toTensor,
@@ -27,7 +30,7 @@ import { cosine, expectNear, fp32, numbersOf, rowsOf } from "../publish/support.
 const folders = await modelFolders();
 
 /** As it is published and loaded: the weights beside the graph. */
-async function sessionOf({ onnx }: BuiltModel): Promise<OrtSession> {
+async function sessionOf({ onnx }: Pick<BuiltModel, "onnx">): Promise<OrtSession> {
   const { graph, weights } = externalize(onnx, "weights.bin");
   return createSession(await startOrt(await runtimeModule()), {
     graph,
@@ -35,14 +38,37 @@ async function sessionOf({ onnx }: BuiltModel): Promise<OrtSession> {
   });
 }
 
+/** Each graph of a folder, with its fixtures. */
+async function graphsOf(folder: string): Promise<CandidateGraph[]> {
+  const built = await buildFolder(folder);
+  if ("members" in built) return Object.values(await withFixtures(folder, built));
+  return [{ ...built, fixtures: await readFixtures(folder) }];
+}
+
+/** The fixtures of each graph, by the name of the member. */
+function byMember(fixtures: Fixtures | EnsembleFixtures) {
+  const { source } = fixtures;
+  return { source, graphs: "members" in fixtures ? fixtures.members : { "": fixtures.cases } };
+}
+
+async function committedFixtures(folder: string) {
+  const { ensemble } = await readModelSource(folder);
+  if (ensemble === undefined) return byMember(await readFixtures(folder));
+  const members = Object.entries(await readEnsembleFixtures(folder, Object.keys(ensemble)));
+  const graphs = Object.fromEntries(members.map(([name, { cases }]) => [name, cases]));
+  return { source: members[0]?.[1].source, graphs };
+}
+
 describe.each(folders.map((folder) => [path.basename(folder), folder]))("%s", (name, folder) => {
   it("computes what its fixtures expect, in the runtime that Workers run", async () => {
-    const session = await sessionOf(await buildModel(folder));
-    for (const one of (await readFixtures(folder)).cases) {
-      const outputs = session.run(feedsOf(one));
-      expect(Object.keys(one.expected).length).toBeGreaterThan(0);
-      for (const [output, tensor] of Object.entries(one.expected)) {
-        expectNear(outputs[output], toTensor(tensor), one.tolerance);
+    for (const graph of await graphsOf(folder)) {
+      const session = await sessionOf(graph);
+      for (const one of graph.fixtures.cases) {
+        const outputs = session.run(feedsOf(one));
+        expect(Object.keys(one.expected).length).toBeGreaterThan(0);
+        for (const [output, tensor] of Object.entries(one.expected)) {
+          expectNear(outputs[output], toTensor(tensor), one.tolerance);
+        }
       }
     }
   });
@@ -71,23 +97,30 @@ for (const folder of folders) {
 describe.each(made)("the fixtures of %s", (_, folder) => {
   it("are what make-fixtures.ts makes", async () => {
     const file = pathToFileURL(path.join(folder, "make-fixtures.ts")).href;
-    const { makeFixtures } = (await import(file)) as { makeFixtures(): Promise<Fixtures> };
-    const fresh = await makeFixtures();
-    const committed = await readFixtures(folder);
-    const outline = ({ source, cases }: Fixtures) => ({
+    const { makeFixtures } = (await import(file)) as {
+      makeFixtures(): Promise<Fixtures | EnsembleFixtures>;
+    };
+    const fresh = byMember(await makeFixtures());
+    const committed = await committedFixtures(folder);
+    const outline = ({ source, graphs }: Awaited<ReturnType<typeof committedFixtures>>) => ({
       source,
-      cases: cases.map(({ name, tolerance }) => ({ name, tolerance })),
+      cases: Object.entries(graphs).map(([member, cases]) => [
+        member,
+        cases.map(({ name, tolerance }) => ({ name, tolerance })),
+      ]),
     });
     expect(outline(fresh)).toEqual(outline(committed));
-    for (const [index, { inputs, expected, tolerance }] of committed.cases.entries()) {
-      const again = fresh.cases[index];
-      for (const [before, after] of [
-        [inputs, again?.inputs ?? {}],
-        [expected, again?.expected ?? {}],
+    const before = Object.values(committed.graphs).flat();
+    const after = Object.values(fresh.graphs).flat();
+    for (const [index, { inputs, expected, tolerance }] of before.entries()) {
+      const remadeCase = after[index];
+      for (const [kept, remadeOnes] of [
+        [inputs, remadeCase?.inputs ?? {}],
+        [expected, remadeCase?.expected ?? {}],
       ] as const) {
-        expect(Object.keys(after)).toEqual(Object.keys(before));
-        for (const [name, tensor] of Object.entries(before)) {
-          const remade = after[name];
+        expect(Object.keys(remadeOnes)).toEqual(Object.keys(kept));
+        for (const [name, tensor] of Object.entries(kept)) {
+          const remade = remadeOnes[name];
           expectNear(remade && toTensor(remade), toTensor(tensor), tolerance);
         }
       }

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import * as v from "valibot";
 
+import { graphOf } from "../../src/catalog/members.ts";
 import { CatalogSource, EMPTY_CATALOG, withVersion } from "../../src/catalog/catalog.ts";
 import { CATALOG_KV_KEY } from "../../src/catalog/reader.ts";
 import { blobKey, CATALOG_SOURCE_KEY, manifestKey } from "../../src/store/layout.ts";
@@ -57,8 +58,13 @@ describe("a publication that is interrupted", () => {
         expect(target.namespace.values.has(CATALOG_KV_KEY)).toBe(key === CATALOG_WRITE);
       },
     });
-    const { graph, weights, assets } = await publish(model, watched);
-    for (const ref of [graph, ...(weights ? [weights] : []), ...Object.values(assets)]) {
+    const published = await publish(model, watched);
+    const { weights, assets } = published;
+    for (const ref of [
+      graphOf(published),
+      ...(weights ? [weights] : []),
+      ...Object.values(assets),
+    ]) {
       expect(seen[0]).toContain(blobKey(ref.digest));
     }
   });

@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import * as v from "valibot";
 
+import { graphOf } from "../../src/catalog/members.ts";
 import { Manifest } from "../../src/catalog/manifest.ts";
 import { externalize } from "../../src/publish/onnx/externalize.ts";
 import { signature } from "../../src/publish/onnx/signature.ts";
@@ -37,7 +38,7 @@ describe("publishFolder", () => {
       CATALOG_WRITE,
     ]);
     const refs = [
-      manifest.graph,
+      graphOf(manifest),
       ...Object.values(manifest.assets),
       ...(manifest.weights ? [manifest.weights] : []),
     ];

@@ -6,8 +6,13 @@ import { acme } from "../accounts/support.ts";
 
 const principal: Principal = { account: acme, keyId: "key_1", kind: "live", scopes: ["predict"] };
 
-const caller = (headers: Record<string, string>, more: Partial<Principal> | null = {}) =>
+const caller = (
+  headers: Record<string, string>,
+  more: Partial<Principal> | null = {},
+  user?: string,
+) =>
   callerOf(new Request("https://edge.test", { headers }), {
+    user,
     model: "m",
     adminToken: "the-operators-secret",
     principal: more === null ? undefined : { ...principal, ...more },
@@ -21,6 +26,13 @@ describe("a caller", () => {
     ["else nobody twice", {}, null, expect.stringMatching(/^[0-9a-f-]{36}$/)],
   ])("is told apart by %s", (_, headers, more, key) => {
     expect(caller(headers, more).context.targetingKey).toEqual(key);
+  });
+
+  it("is told apart by the user of the body, where the header names none", () => {
+    const key = (headers: Record<string, string>) =>
+      caller(headers, { user: "eve" }, "bob").context.targetingKey;
+    expect(key({})).toBe("bob");
+    expect(key({ "nearside-user": "ada" })).toBe("ada");
   });
 
   it("shows its account and plan to flags", () => {

@@ -44,6 +44,7 @@ export function edgeOf(overrides: Partial<Env> = {}, { unbound = [] }: EdgeOptio
     ...(overrides.FLAGS !== undefined && { FLAGS: overrides.FLAGS }),
     ...(overrides.KEYS !== undefined && { KEYS: counted("KEYS", overrides.KEYS) }),
     ...(overrides.LEDGERS !== undefined && { LEDGERS: counted("LEDGERS", overrides.LEDGERS) }),
+    ...(overrides.STATISTICS !== undefined && { STATISTICS: overrides.STATISTICS }),
     ...(overrides.RATE_LIMITER !== undefined && { RATE_LIMITER: overrides.RATE_LIMITER }),
     ...(overrides.RECEIPT_KEY !== undefined && { RECEIPT_KEY: overrides.RECEIPT_KEY }),
     ...(overrides.RECEIPT_PUBLIC_KEYS !== undefined && {

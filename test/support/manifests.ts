@@ -13,7 +13,7 @@ export function manifestOf(overrides: Partial<Manifest>): Manifest {
     source: "test",
     sourceDigest: "0".repeat(64),
     task: { type: "tensor" },
-    graph: NO_BLOB,
+    ...(overrides.members === undefined && { graph: NO_BLOB }),
     assets: {},
     inputs: [],
     outputs: [],

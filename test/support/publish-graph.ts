@@ -1,3 +1,4 @@
+import { digestOf } from "../../src/billing/receipt.ts";
 import type { Catalog } from "../../src/catalog/catalog.ts";
 import type { BlobRef, Manifest } from "../../src/catalog/manifest.ts";
 import { CATALOG_KV_KEY } from "../../src/catalog/reader.ts";
@@ -7,7 +8,7 @@ import { manifestOf } from "./manifests.ts";
 
 /** Puts bytes into the bucket under their digest. */
 export async function putBlob(bucket: R2Bucket, bytes: Uint8Array<ArrayBuffer>): Promise<BlobRef> {
-  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex();
+  const digest = await digestOf(bytes);
   await bucket.put(blobKey(digest), bytes);
   return { digest, bytes: bytes.length };
 }

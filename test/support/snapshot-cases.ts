@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import path from "node:path";
 
-import { modelFolders } from "../../src/cli/examples.ts";
+import { graphFolders } from "../../src/cli/examples.ts";
 import { buildModel } from "../../src/publish/build.ts";
 import { externalize } from "../../src/publish/onnx/externalize.ts";
 import { runtimeIdentity, runtimeModule } from "../../src/publish/runtime.ts";
@@ -48,7 +48,7 @@ export function fixturesOf(...cases: Readonly<Record<string, Tensor>>[]): Fixtur
 
 /** The models that ship, as they are published. */
 export async function shippedCases(): Promise<readonly SnapshotCase[]> {
-  const folders = await modelFolders();
+  const folders = await graphFolders();
   return Promise.all(
     folders.map(async (folder) => ({
       name: path.basename(folder),

@@ -2,11 +2,11 @@ import fc from "fast-check";
 import { beforeAll, describe, expect, it } from "vitest";
 
 import { elementCount, type Tensor } from "../../src/runtime/tensor.ts";
-import { embedding, microBatches } from "../../src/tasks/embedding.ts";
+import { embed, embedding, microBatches } from "../../src/tasks/embedding.ts";
 import { runHere } from "../../src/tasks/drive.ts";
 import { edgeLimits } from "../../src/tasks/limits.ts";
-import type { TaskRequest } from "../../src/tasks/task.ts";
-import type { TextTokenizer } from "../../src/tasks/tokenizer.ts";
+import type { TaskRequest, TensorRunner } from "../../src/tasks/task.ts";
+import { TextTokenizer } from "../../src/tasks/tokenizer.ts";
 import { minilmTokenizer, tokenizerAsset } from "./minilm-tokenizer.ts";
 import { type Feeds, fp32, json, raw, recordingRunner, refusal, taskManifest } from "./support.ts";
 import { TOOLS } from "../support/tools.ts";
@@ -62,30 +62,40 @@ const vectorOf = (tokens: number): number[] => [tokens, 101 + 102 + (tokens - 2)
 
 describe("embedding: decode", () => {
   it.each([
-    ["a string", json("a"), { texts: ["a"], single: true, truncate: true }],
-    ["an array", json(["a", ""]), { texts: ["a", ""], single: false, truncate: true }],
-    ["a plain text", raw("\ufeffä", "text/plain"), { texts: ["ä"], single: true, truncate: true }],
+    ["a string", json("a"), { items: ["a"], form: "one", truncate: true }],
+    ["an array", json(["a", ""]), { items: ["a", ""], form: "several", truncate: true }],
+    ["a plain text", raw("\ufeffä", "text/plain"), { items: ["ä"], form: "one", truncate: true }],
+    [
+      "a sentence and others",
+      json({ source_sentence: "a", sentences: ["b", ""] }),
+      { items: ["a", "b", ""], form: "comparison", truncate: true },
+    ],
+    [
+      "fewer numbers of a vector",
+      json("a", { dimensions: 1 }),
+      { items: ["a"], form: "one", truncate: true, dimensions: 1 },
+    ],
     [
       "parameters that it knows",
       json("a", { truncate: false, normalize: true, truncation_direction: "Right" }),
-      { texts: ["a"], single: true, truncate: false },
+      { items: ["a"], form: "one", truncate: false },
     ],
     [
       "parameters that are null or unknown",
       json("a", { truncate: null, normalize: null, truncation_direction: null, prompt_name: 5 }),
-      { texts: ["a"], single: true, truncate: true },
+      { items: ["a"], form: "one", truncate: true },
     ],
     [
       "the query's parameters beside a plain text",
       raw("a", "text/plain", { parameters: { truncate: false } }),
-      { texts: ["a"], single: true, truncate: false },
+      { items: ["a"], form: "one", truncate: false },
     ],
   ])("takes %s", (_, request, expected) => {
-    expect(decode(request)).toEqual(expected);
+    expect(decode(request)).toEqual({ field: "inputs", dimensions: 2, ...expected });
   });
 
   it.each(["utf-8", "UTF-8", "utf8", "US-ASCII"])("takes charset=%s", (charset) => {
-    expect(decode(raw("a", "text/plain", { mediaParameters: { charset } })).texts).toEqual(["a"]);
+    expect(decode(raw("a", "text/plain", { mediaParameters: { charset } })).items).toEqual(["a"]);
   });
 
   it.each(["iso-8859-1", "utf-16", "shift_jis", ""])("refuses charset=%s", (charset) => {
@@ -96,7 +106,31 @@ describe("embedding: decode", () => {
 
   it.each([
     ["no text", json(undefined), "inputs"],
-    ["an object", json({ source_sentence: "a" }), "inputs"],
+    ["no sentences", json({ source_sentence: "a" }), "inputs.sentences"],
+    [
+      "an empty list of sentences",
+      json({ source_sentence: "a", sentences: [] }),
+      "inputs.sentences",
+    ],
+    ["no sentence to compare with", json({ sentences: ["a"] }), "inputs.source_sentence"],
+    [
+      "a number among sentences",
+      json({ source_sentence: "a", sentences: ["b", 5] }),
+      "inputs.sentences[1]",
+    ],
+    [
+      "a text where sentences are to be compared",
+      json("a", { task: "sentence-similarity" }),
+      "inputs",
+    ],
+    [
+      "sentences where vectors are asked for",
+      json({ source_sentence: "a", sentences: ["b"] }, { task: "feature-extraction" }),
+      "inputs",
+    ],
+    ["no numbers of a vector", json("a", { dimensions: 0 }), "parameters.dimensions"],
+    ["more numbers than there are", json("a", { dimensions: 3 }), "parameters.dimensions"],
+    ["half a number", json("a", { dimensions: 1.5 }), "parameters.dimensions"],
     ["an empty array", json([]), "inputs"],
     ["a number among texts", json(["a", 5]), "inputs[1]"],
     ["bytes that are not UTF-8", raw(Uint8Array.of(0xe4), "text/plain"), "inputs"],
@@ -117,17 +151,22 @@ describe("embedding: decode", () => {
   });
 
   it("takes as many texts as the model's limit", () => {
-    expect(decode(json(Array(64).fill("a"))).texts).toHaveLength(64);
+    expect(decode(json(Array(64).fill("a"))).items).toHaveLength(64);
     expect(() => decode(json(Array(65).fill("a")))).toThrow(refusal("batch_too_large", "inputs"));
+    const compared = (count: number) =>
+      json({ source_sentence: "a", sentences: Array(count).fill("b") });
+    expect(decode(compared(63)).items).toHaveLength(64);
+    expect(() => decode(compared(64))).toThrow(refusal("batch_too_large", "inputs"));
   });
 
   it("refuses a text of more than 65,536 characters", () => {
     const longest = "a".repeat(65_536);
-    expect(decode(json(longest)).texts).toEqual([longest]);
+    expect(decode(json(longest)).items).toEqual([longest]);
     for (const [request, field] of [
       [json(`${longest}a`), "inputs"],
       [raw(`${longest}a`, "text/plain"), "inputs"],
       [json(["a", `${longest}a`]), "inputs[1]"],
+      [json({ source_sentence: "a", sentences: [`${longest}a`] }), "inputs.sentences[0]"],
     ] as const) {
       expect(() => decode(request)).toThrow(refusal("input_too_long", field));
     }
@@ -242,6 +281,82 @@ describe("embedding: run", () => {
     const runner = recordingRunner(() => ({ sentence_embedding: fp32([1, 2, 3], [1, 3]) }));
     const started = embedding.run(tokenizer, decode(json("a")), manifest, edgeLimits(manifest));
     expect(() => runHere(started, runner)).toThrow(refusal("internal", undefined));
+  });
+});
+
+describe("embedding: tokens", () => {
+  const { size } = new TextTokenizer(tokenizerAsset(minilmTokenizer));
+
+  /** Runs the graph on tokens that the caller made. */
+  const embedTokens = (...items: number[][]) => {
+    const input = {
+      items,
+      form: "several",
+      field: "input",
+      truncate: true,
+      dimensions: 2,
+    } as const;
+    const runner = recordingRunner(model);
+    const embedded = runHere(embed(tokenizer, input, manifest, edgeLimits(manifest)), runner);
+    return { ...embedded, runs: runner.runs };
+  };
+
+  it("become the vector of their text, with or without the special ones", () => {
+    const { vectors, units } = embedTokens([1996, 1996], [101, 1996, 1996, 102]);
+    expect(vectors.map((vector) => [...vector])).toEqual([vectorOf(4), vectorOf(4)]);
+    expect(units).toEqual({ items: 2, tokens: 8 });
+  });
+
+  it("may be all that the tokenizer has, and no other", () => {
+    expect(size).toBe(30_522);
+    expect(embedTokens([0, size - 1]).units).toEqual({ items: 1, tokens: 4 });
+    expect(() => embedTokens([1996], [1996, size])).toThrow(refusal("invalid_input", "input[1]"));
+  });
+
+  it("are never cut", () => {
+    const most = Array<number>(MAX_TOKENS - 2).fill(1996);
+    expect(embedTokens(most).units).toEqual({ items: 1, tokens: MAX_TOKENS });
+    expect(() => embedTokens([...most, 1996])).toThrow(refusal("input_too_long", "input[0]"));
+  });
+});
+
+describe("embedding: vectors", () => {
+  /** Two numbers for each text, the next ones of those given. */
+  const answering = (...vectors: number[][]) =>
+    recordingRunner(() => ({ sentence_embedding: fp32(vectors.flat(), [vectors.length, 2]) }));
+  const ran = (request: TaskRequest, runner: TensorRunner) =>
+    runHere(embedding.run(tokenizer, decode(request), manifest, edgeLimits(manifest)), runner);
+
+  it("are cut and made to have the length 1 again", () => {
+    expect(ran(json("a", { dimensions: 1 }), answering([-0.5, 0.75])).output).toEqual([-1]);
+    expect(ran(json(["a"], { dimensions: 2 }), answering([0.5, 0.75])).output).toEqual([
+      [0.5, 0.75],
+    ]);
+    expect(ran(json("a", { dimensions: 1 }), answering([0, 1])).output).toEqual([0]);
+  });
+
+  it("of a sentence and others become cosines, and are what versions are compared by", () => {
+    const request = json({ source_sentence: "a", sentences: ["b", "c", "d"] });
+    const vectors = [
+      [1, 0],
+      [0, 1],
+      [-1, 0],
+      [1.0001, 0],
+    ];
+    const { output, units, comparable } = ran(request, answering(...vectors));
+    expect(output).toEqual([0, -1, 1]);
+    expect(units).toEqual({ items: 4, tokens: 12 });
+    expect(comparable).toEqual(vectors.map((vector) => [...Float32Array.from(vector)]));
+  });
+
+  it("say which sentence is too long", () => {
+    const request = json(
+      { source_sentence: "a", sentences: ["b", textOf(MAX_TOKENS + 1)] },
+      { truncate: false },
+    );
+    expect(() => ran(request, answering())).toThrow(
+      refusal("input_too_long", "inputs.sentences[1]"),
+    );
   });
 });
 

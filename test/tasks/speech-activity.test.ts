@@ -38,6 +38,8 @@ const replay = (probabilities: readonly number[]) =>
   }));
 
 describe("speech activity, with the model", () => {
+  const asOne = { ...speech, parameters: { task: "audio-classification" } };
+
   let session: OrtSession;
   beforeAll(async () => {
     const { onnx } = await build();
@@ -76,8 +78,17 @@ describe("speech activity, with the model", () => {
     expect(run(session, speech)).toEqual(first);
   });
 
+  it("is sure that somebody speaks in the recording", () => {
+    const [first] = run(session, asOne).output as { label: string; score: number }[];
+    expect(first?.label).toBe("speech");
+    expect(first?.score).toBeGreaterThan(0.95);
+  });
+
   it("hears nobody in silence", () => {
-    expect(run(session, wav(Array(16_000).fill(0))).output).toEqual([]);
+    const silence = wav(Array(16_000).fill(0));
+    expect(run(session, silence).output).toEqual([]);
+    const classified = run(session, { ...silence, parameters: asOne.parameters }).output;
+    expect(classified).toMatchObject([{ label: "no speech" }, { label: "speech" }]);
   });
 });
 
@@ -133,6 +144,22 @@ describe("speech activity: run", () => {
       probabilities,
       step_seconds: 0.032,
     });
+  });
+
+  it("says of the whole recording whether somebody speaks, best first", () => {
+    const audio = wav(Array(20 * stepSamples).fill(0));
+    const request = { ...audio, parameters: { task: "audio-classification" } };
+    const speaking = [...Array<number>(8).fill(0), ...Array<number>(8).fill(0.75), 0, 0, 0, 0];
+    const { output, comparable } = run(replay(speaking), request);
+    expect(output).toEqual([
+      { label: "speech", score: 0.75 },
+      { label: "no speech", score: 0.25 },
+    ]);
+    expect(comparable).toEqual(run(replay(speaking), audio).output);
+    expect(run(replay([0, 1]), request).output).toEqual([
+      { label: "no speech", score: 0.875 },
+      { label: "speech", score: 0.125 },
+    ]);
   });
 
   it.each([Number.NaN, Number.POSITIVE_INFINITY])(

@@ -6,7 +6,11 @@ import { describe, expect, it } from "vitest";
 
 import authors from "../../models/vad/samples/speech.json";
 import { ROOT } from "../../src/publish/workspace.ts";
-import { type SegmentOptions, speechSegments } from "../../src/tasks/speech-segments.ts";
+import {
+  type SegmentOptions,
+  speechScore,
+  speechSegments,
+} from "../../src/tasks/speech-segments.ts";
 import { parseWav } from "../../src/tasks/wav.ts";
 
 const recording = await readFile(path.join(ROOT, "models/vad/samples/speech.wav"));
@@ -191,6 +195,36 @@ describe("speechSegments", () => {
         expect(missed).toBe(-1);
       }),
       { numRuns: 500 },
+    );
+  });
+});
+
+describe("speechScore", () => {
+  const of = (probabilities: readonly number[], minSpeechSamples = 30) =>
+    speechScore(Float32Array.from(probabilities), { stepSamples: 10, minSpeechSamples });
+
+  it.each<[string, readonly number[], number]>([
+    ["the best stretch of three steps", [0, 0.5, 0.75, 1, 0, 0], 0.75],
+    ["a stretch at the end", [0, 0, 0, 0.5, 0.5, 0.5], 0.5],
+    ["a single step, as little", [0, 0, 0.75, 0, 0], 0.25],
+    ["a recording of two steps, as their mean", [1, 0.5], 0.75],
+    ["nothing, in silence", [0, 0, 0, 0], 0],
+  ])("is that of %s", (_, probabilities, score) => {
+    expect(of(probabilities)).toBe(score);
+  });
+
+  it("takes at least one step", () => {
+    expect(of([0, 0.75, 0], 0)).toBe(0.75);
+  });
+
+  it("lies between the mean and the highest of all", () => {
+    const some = fc.array(fc.float({ min: 0, max: 1, noNaN: true }), { minLength: 1 });
+    fc.assert(
+      fc.property(some, fc.nat(200), (probabilities, samples) => {
+        const score = of(probabilities, samples);
+        expect(score).toBeLessThanOrEqual(Math.max(...probabilities) + 1e-6);
+        expect(score).toBeGreaterThanOrEqual(Math.min(...probabilities) - 1e-6);
+      }),
     );
   });
 });

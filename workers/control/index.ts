@@ -7,12 +7,14 @@ import { reconcile } from "../../src/control/reconcile.ts";
 import { consumeUsage } from "../../src/control/usage-queue.ts";
 import { requestId } from "../../src/protocol/request-id.ts";
 import { consoleLog } from "../../src/telemetry/log.ts";
+import { DOCS } from "../docs.ts";
 import type { Env } from "./env.ts";
 
 export { AccountLedger } from "./account-ledger.ts";
 export { AuditLog } from "./audit-log.ts";
 export { Ledgers } from "./ledgers.ts";
 export { ModelRollouts } from "./model-rollouts.ts";
+export { Statistics } from "./statistics.ts";
 
 /** Kept by the isolate, because it holds the team's public keys. */
 let access: AccessVerifier | undefined;
@@ -49,6 +51,7 @@ export function contextOf(env: Env, id: string): ControlContext {
     accounts: { keys: env.KEYS, bucket: env.MODELS },
     deadUsage: env.MODELS,
     allowPrivateExports: env.ALLOW_PRIVATE_EXPORTS === "true",
+    docs: DOCS,
     now: () => Date.now(),
   };
 }

@@ -2,6 +2,7 @@ import { DurableObject } from "cloudflare:workers";
 
 import type { UsageEvent } from "../../src/billing/usage-event.ts";
 import { AUDIT_NAME } from "../../src/control/audit.ts";
+import { SqlVersionCounts } from "../../src/control/version-counts.ts";
 import { NearsideError } from "../../src/errors.ts";
 import { RolloutController } from "../../src/rollout/controller.ts";
 import type { RolloutPlan } from "../../src/rollout/plan.ts";
@@ -13,24 +14,30 @@ import type {
   RpcResult,
 } from "../../src/rollout/view.ts";
 import { consoleLog } from "../../src/telemetry/log.ts";
+import type { VersionCounts } from "../../src/telemetry/statistics.ts";
 import type { Env } from "./env.ts";
 
 /** A running rollout is looked at so often. */
 const TICK_MS = 5_000;
 
-/** An event that comes again within this time is known: queues give up long before. */
+/** An event that comes again within this time is known: the consumer's pauses are shorter by far. */
 const SEEN_MS = 60 * 60 * 1000;
 
-/** The rollouts and shadows of one model; its name is the model's. */
+/** What is older is forgotten so often: in small portions where there is much of it. */
+const FORGET_MS = 10 * 60 * 1000;
+
+/** The rollouts, the shadows and the counts of one model; its name is the model's. */
 export class ModelRollouts extends DurableObject<Env> implements RolloutsOfModel {
   readonly #store: SqlRolloutStore;
   readonly #controller: RolloutController;
+  readonly #counts: SqlVersionCounts;
   /** The last of what runs one after the other. */
   #turn: Promise<unknown> = Promise.resolve();
 
   constructor(state: DurableObjectState, env: Env) {
     super(state, env);
     this.#store = new SqlRolloutStore(state.storage.sql);
+    this.#counts = new SqlVersionCounts(state.storage.sql);
     this.#controller = new RolloutController({
       model: state.id.name ?? "",
       store: this.#store,
@@ -75,8 +82,13 @@ export class ModelRollouts extends DurableObject<Env> implements RolloutsOfModel
   }
 
   async record(events: UsageEvent[]): Promise<void> {
-    this.#controller.record(events);
+    // All of it or nothing: what was seen is not counted when it comes again.
+    this.ctx.storage.transactionSync(() => this.#counts.add(this.#controller.record(events)));
     await this.#seeToAlarm();
+  }
+
+  async counts(): Promise<VersionCounts[]> {
+    return this.#counts.list();
   }
 
   override async alarm(): Promise<void> {
@@ -88,7 +100,7 @@ export class ModelRollouts extends DurableObject<Env> implements RolloutsOfModel
     }
     const areKnown = this.#store.forgetEvents(Date.now() - SEEN_MS);
     if (this.#controller.isRunning()) await this.ctx.storage.setAlarm(Date.now() + TICK_MS);
-    else if (areKnown) await this.ctx.storage.setAlarm(Date.now() + SEEN_MS);
+    else if (areKnown) await this.ctx.storage.setAlarm(Date.now() + FORGET_MS);
   }
 
   /** An alarm can be lost with a machine, or set by a clock that was ahead: whoever comes by sets it again. */
@@ -96,7 +108,7 @@ export class ModelRollouts extends DurableObject<Env> implements RolloutsOfModel
     const now = Date.now();
     const next = await this.ctx.storage.getAlarm();
     if (!this.#controller.isRunning()) {
-      if (next === null) await this.ctx.storage.setAlarm(now + SEEN_MS);
+      if (next === null) await this.ctx.storage.setAlarm(now + FORGET_MS);
       return;
     }
     const isDue = next !== null && Math.abs(next - now) <= 2 * TICK_MS;

@@ -1,5 +1,6 @@
 import type { LedgerService } from "../../src/billing/ledger-service.ts";
 import type { UsageEvent } from "../../src/billing/usage-event.ts";
+import type { StatisticsService } from "../../src/telemetry/statistics.ts";
 
 /** Bindings of the edge Worker, as wrangler.toml declares them. */
 export interface Env {
@@ -15,6 +16,8 @@ export interface Env {
   readonly KEYS?: KVNamespace;
   /** The accounts' ledgers: the control Worker's entrypoint. Without it whoever pays is refused. */
   readonly LEDGERS?: LedgerService;
+  /** What all isolates have answered: the control Worker's entrypoint. Without it there are no statistics. */
+  readonly STATISTICS?: StatisticsService;
   readonly RATE_LIMITER?: RateLimit;
   /** What RATE_LIMITER allows, as it is declared: requests/seconds. */
   readonly RATE_LIMIT?: string;

@@ -4,12 +4,14 @@ import webp from "@jsquash/webp/codec/dec/webp_dec.wasm";
 
 import wasm from "../../.nearside/runtime/ort.wasm";
 import identity from "../../.nearside/runtime/runtime.json";
+import searchWasm from "../../.nearside/runtime/search.wasm";
 import { Directory } from "../../src/accounts/directory.ts";
 import { LeaseHolder } from "../../src/billing/lease.ts";
 import { Receipts } from "../../src/billing/receipts.ts";
 import { UsageSender } from "../../src/billing/send-usage.ts";
 import { CatalogReader } from "../../src/catalog/reader.ts";
 import type { Context, Isolate } from "../../src/context.ts";
+import { loadCorpus } from "../../src/corpus/load.ts";
 import { parseAnonymous } from "../../src/protocol/authenticate.ts";
 import { RateLimits, parseRatePolicy } from "../../src/protocol/rate-limit.ts";
 import { requestId } from "../../src/protocol/request-id.ts";
@@ -29,6 +31,7 @@ import type { TaskTools } from "../../src/tasks/tools.ts";
 import { Activity } from "../../src/telemetry/activity.ts";
 import { consoleLog } from "../../src/telemetry/log.ts";
 import { Timing } from "../../src/telemetry/timing.ts";
+import { DOCS } from "../docs.ts";
 import type { Env } from "./env.ts";
 
 const DEFAULT_RATE = "2000/10";
@@ -77,6 +80,7 @@ export function createIsolate(env: Env): Isolate {
   const host = new ModelHost({
     budgetBytes: Number(env.MODEL_BUDGET_BYTES),
     load: (manifest, context) => loader.load(manifest, context),
+    loadCorpus: (manifest, context) => loadCorpus(manifest, searchWasm, blobs, context),
   });
   const flagship = env.FLAGS && flagshipProvider(env.FLAGS);
   const activity = new Activity();
@@ -108,7 +112,9 @@ export function createIsolate(env: Env): Isolate {
       return env.LEDGERS.grant(account, request);
     }),
     receipts: new Receipts(env.RECEIPT_KEY, env.RECEIPT_PUBLIC_KEYS),
+    docs: DOCS,
     ledgers: env.LEDGERS,
+    statistics: env.STATISTICS,
     adminToken: env.ADMIN_TOKEN,
   };
 }

@@ -3,6 +3,7 @@ import { size } from "../../publish/size.ts";
 import { manifestKey } from "../../store/layout.ts";
 import { UserError } from "../user-error.ts";
 import type { Command } from "./command.ts";
+import { storedCorpora } from "./corpus-inventory.ts";
 import { listAll, storedVersions } from "./inventory.ts";
 import { wholeNumber } from "./parse.ts";
 
@@ -89,10 +90,15 @@ async function unnamedBlobs(bucket: PublishBucket, uploadedBefore: number): Prom
  */
 async function namedKeys(bucket: PublishBucket): Promise<Set<string>> {
   const named = new Set<string>();
-  for (const { name, version, text } of await storedVersions(bucket)) {
+  const models = await storedVersions(bucket);
+  const manifests = [
+    ...models.map(({ name, version, text }) => ({ key: manifestKey(name, version), text })),
+    ...(await storedCorpora(bucket)),
+  ];
+  for (const { key, text } of manifests) {
     if (!isJson(text)) {
       throw new UserError(
-        `${manifestKey(name, version)} is damaged, so what it names can't be known, and nothing is removed. ` +
+        `${key} is damaged, so what it names can't be known, and nothing is removed. ` +
           "Remove that manifest, and publish the version again.",
       );
     }

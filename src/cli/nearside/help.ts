@@ -22,12 +22,13 @@ Examples:
   npx nearside models show minilm        one model, with all its blobs
   npx nearside verify minilm --remote    reads what your account holds, and hashes it
   npx nearside gc                        what could be removed; nothing is
+  npx nearside corpus publish faq.jsonl --name faq --model minilm
   npx nearside flag set minilm --split 2=10      a tenth of the callers gets version 2
   npx nearside rollout start minilm 2    1 % of them, then more, and back by itself when it is worse
   npx nearside account create "Ada Ltd"  who pays; key create, credit, usage and statement follow
   npx nearside audit                     who changed what
 
-publish, models, verify and gc work on the bucket that \`npm start\` serves, whether that is running or not;
+publish, models, corpus, verify and gc work on the bucket that \`npm start\` serves, whether that is running or not;
 NEARSIDE_STATE=<folder> names another one. The other commands ask the control plane: that of the running
 \`npm start\`, or the one that NEARSIDE_CONTROL_URL and NEARSIDE_ADMIN_TOKEN name (with --remote, only that).
 NEARSIDE_ACTOR is the name that the audit log gets, instead of yours on this machine.

@@ -90,7 +90,12 @@ export async function catalogSource(bucket: PublishBucket): Promise<CatalogSourc
 
 /** The labels of a version, `stable` first. */
 export function labelsOf(catalog: CatalogSource, name: string, version: number): string[] {
-  return Object.entries(catalog.models[name]?.labels ?? {})
+  return labelsAmong(catalog.models[name]?.labels ?? {}, version);
+}
+
+/** Those labels that name a version, `stable` first. */
+export function labelsAmong(labels: Readonly<Record<string, number>>, version: number): string[] {
+  return Object.entries(labels)
     .flatMap(([label, labelled]) => (labelled === version ? [label] : []))
     .toSorted((a, b) => Number(b === "stable") - Number(a === "stable") || a.localeCompare(b));
 }

@@ -1,5 +1,5 @@
 import type { CatalogSource } from "../../catalog/catalog.ts";
-import type { GateReport, TensorSpec } from "../../catalog/manifest.ts";
+import type { GateReport, Member, TensorSpec } from "../../catalog/manifest.ts";
 import { size } from "../../publish/size.ts";
 import type { Command } from "./command.ts";
 import {
@@ -34,6 +34,7 @@ Examples:
   },
 };
 
+type Tensors = Pick<Member, "inputs" | "outputs">;
 type ShownVersion = ReturnType<typeof describe>;
 
 function describe({ name, version, manifest, problem }: StoredVersion, catalog: CatalogSource) {
@@ -44,8 +45,8 @@ function describe({ name, version, manifest, problem }: StoredVersion, catalog: 
   };
   if (manifest === undefined) return { ...common, problem: `its manifest ${problem}` };
   const parts = partsOf(manifest);
-  const { description, licence, source, task, inputs, outputs, memory, limits, snapshot, gate } =
-    manifest;
+  const { description, licence, source, task, inputs, outputs, members } = manifest;
+  const { memory, limits, snapshot, gate } = manifest;
   return {
     ...common,
     description,
@@ -54,6 +55,7 @@ function describe({ name, version, manifest, problem }: StoredVersion, catalog: 
     task: task.type,
     inputs,
     outputs,
+    ...(members && { members }),
     limits,
     memory,
     bytes: totalBytes(parts),
@@ -73,8 +75,9 @@ async function textOf(shown: ShownVersion): Promise<string> {
     ["  licence", shown.licence],
     ["  source", shown.source],
     ["  task", shown.task],
-    ["  inputs", shown.inputs.map(tensorText).join(", ")],
-    ["  outputs", shown.outputs.map(tensorText).join(", ")],
+    ...(shown.members === undefined
+      ? tensorRows(shown)
+      : Object.entries(shown.members).map(memberRow)),
     [
       "  memory",
       `${size(heapBytes + taskBytes)}: ${size(heapBytes)} of WASM, ${size(taskBytes)} of the task's tables`,
@@ -86,6 +89,18 @@ async function textOf(shown: ShownVersion): Promise<string> {
   );
   const gate = shown.gate === undefined ? "" : `\n  gate\n${await gateText(shown.gate)}`;
   return `${headline}\n${facts}\n${parts}${gate}`;
+}
+
+function tensorRows({ inputs, outputs }: Tensors): string[][] {
+  return [
+    ["  inputs", inputs.map(tensorText).join(", ")],
+    ["  outputs", outputs.map(tensorText).join(", ")],
+  ];
+}
+
+function memberRow([name, { inputs, outputs, heapBytes }]: [string, Member]): string[] {
+  const [from, to] = [inputs, outputs].map((tensors) => tensors.map(tensorText).join(", "));
+  return [`  ${name}`, `${from} -> ${to}; ${size(heapBytes)} of WASM`];
 }
 
 function tensorText({ name, datatype, shape }: TensorSpec): string {

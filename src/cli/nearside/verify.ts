@@ -85,7 +85,11 @@ function chosen(
   throw new UserError(`${name} has no version ${number}; there is ${there}.`);
 }
 
-async function stateOf(bucket: PublishBucket, { digest, bytes }: BlobRef): Promise<BlobState> {
+/** Whether a blob is what its digest says. */
+export async function stateOf(
+  bucket: Pick<PublishBucket, "get">,
+  { digest, bytes }: BlobRef,
+): Promise<BlobState> {
   const stored = await bucket.get(blobKey(digest));
   if (stored === null) return "missing";
   const content = new Uint8Array(await stored.arrayBuffer());

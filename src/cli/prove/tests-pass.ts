@@ -12,7 +12,7 @@ const Report = v.object({ numPassedTests: v.number(), success: v.boolean() });
 /** The tests of these places pass, and there are some. */
 export function testsPass(
   claim: string,
-  project: "node" | "workerd" | "control",
+  project: "node" | "e2e" | "workerd" | "control",
   places: readonly string[],
   figure: string,
 ): Check<undefined> {

@@ -1,3 +1,6 @@
+import type { DocsPage } from "../../docs/page.ts";
+import { getDocs, getDocsFile } from "../../docs/serve.ts";
+import { documentOnce } from "../../protocol/openapi/serve.ts";
 import { openApiDocument } from "../openapi.ts";
 import { type Route, read } from "../route.ts";
 import { accountBooksRoutes } from "./account-books.ts";
@@ -15,6 +18,16 @@ import { priceRoutes } from "./prices.ts";
 import { rolloutRoutes } from "./rollouts.ts";
 import { switchRoutes } from "./switches.ts";
 
+const DOCS_PAGE: DocsPage = {
+  title: "Nearside: the control plane",
+  introduction: [
+    "What operators change: models, labels, flags, pools, rollouts, prices, accounts and keys.",
+    "Every change says what it changes (If-Match, or If-None-Match: *), can be tried with dry-run=true, and is in the audit log. Show the admin token with “Authorize”.",
+  ],
+};
+
+const openApi = documentOnce(() => openApiDocument(ROUTES));
+
 /** Everything that the control plane answers: the router and the OpenAPI document are made of it. */
 export const ROUTES: readonly Route[] = [
   read({
@@ -24,7 +37,12 @@ export const ROUTES: readonly Route[] = [
     isOpen: true,
     errors: [],
     handle: () =>
-      Response.json({ name: "nearside-control", openapi: "/openapi.json", models: "/v1/models" }),
+      Response.json({
+        name: "nearside-control",
+        openapi: "/openapi.json",
+        docs: "/docs",
+        models: "/v1/models",
+      }),
   }),
   read({
     path: "/openapi.json",
@@ -32,7 +50,26 @@ export const ROUTES: readonly Route[] = [
     answers: "This document.",
     isOpen: true,
     errors: [],
-    handle: () => Response.json(openApiDocument(ROUTES)),
+    handle: (_, { request }) => openApi(request),
+  }),
+  read({
+    path: "/docs",
+    summary: "Shows this document to people.",
+    answers: "The page.",
+    mediaType: "text/html",
+    isOpen: true,
+    errors: [],
+    handle: ({ docs }, { request }) => getDocs(request, docs, DOCS_PAGE),
+  }),
+  read({
+    path: "/docs/:release/:file",
+    summary: "A file of that page.",
+    answers: "It never changes.",
+    mediaType: "*/*",
+    isOpen: true,
+    errors: ["route_not_found"],
+    handle: ({ docs }, { request, params: { release = "", file = "" } }) =>
+      getDocsFile(request, docs, { release, file }),
   }),
   ...modelRoutes,
   ...labelRoutes,

@@ -1,60 +1,161 @@
 import type { Manifest, TensorSpec } from "../../catalog/manifest.ts";
 import { NearsideError } from "../../errors.ts";
-import { type Tensor, isDatatype } from "../../runtime/tensor.ts";
-import { decodeElements, malformed, object, parseTensors } from "./elements.ts";
+import {
+  DATATYPES,
+  elementCount,
+  type Feed,
+  type NumericDatatype,
+  type Tensor,
+  isDatatype,
+} from "../../runtime/tensor.ts";
+import type { TaskLimits } from "../../tasks/limits.ts";
+import { type BinaryPart, decodeBody } from "./binary-body.ts";
+import { isClassifiable } from "./classification.ts";
+import { decodeElements, malformed, object, refuseNul } from "./elements.ts";
+import {
+  asksForBinary,
+  binarySizeOf,
+  type RequestedOutput,
+  requestedOutputs,
+} from "./parameters.ts";
+import { checkStrings, textsOf, wrongSize } from "./strings.ts";
+
+/** An input of a request: its elements where it came as JSON, else its bytes as they came. */
+export interface InferInput {
+  readonly name: string;
+  readonly datatype: Tensor["datatype"];
+  readonly shape: readonly number[];
+  /** A part of the body. */
+  readonly bytes?: Uint8Array<ArrayBuffer>;
+  /** What a session here takes. Without it the bytes do, or they are strings that only a pool can read. */
+  readonly tensor?: Tensor;
+}
 
 /** A request of `POST /v2/models/{m}/infer`, checked against the model's signature. */
 export interface InferRequest {
   readonly id: string | undefined;
-  readonly feeds: Readonly<Record<string, Tensor>>;
-  /** Names of the outputs asked for, in that order; all of the model's when none were named. */
-  readonly outputs: readonly string[];
+  readonly inputs: readonly InferInput[];
+  /** The outputs asked for, in that order; all of the model's when none were named. */
+  readonly outputs: readonly RequestedOutput[];
+}
+
+/** What a session is fed. */
+export function feedsOf({ inputs }: InferRequest): Record<string, Feed> {
+  return Object.fromEntries(
+    inputs.map(({ name, datatype, shape, bytes = new Uint8Array(), tensor }) => [
+      name,
+      tensor ?? { datatype: datatype as NumericDatatype, shape, bytes },
+    ]),
+  );
 }
 
 /** A tensor may have more axes than any operator uses; a request may not make us loop for long. */
 const MAX_RANK = 8;
 
+type Limits = Pick<TaskLimits, "maxBatch" | "placement">;
+
 /**
- * Decodes an inference request of the Open Inference Protocol.
+ * Decodes an inference request of the Open Inference Protocol, and copies none of its tensors' bytes.
  * https://github.com/open-inference/open-inference-protocol/blob/main/specification/protocol/inference_rest.md
  *
+ * @param headerLength how much of the body is JSON; undefined for all of it
  * @throws NearsideError `invalid_json`, `invalid_request`, `invalid_tensor`, `batch_too_large`
  */
 export function decodeInferRequest(
-  text: string,
+  body: Uint8Array<ArrayBuffer>,
+  headerLength: number | undefined,
   manifest: Manifest,
-  maxBatch: number = manifest.limits.maxBatch,
+  limits: Limits,
 ): InferRequest {
-  return parseTensors(text, (request) => decodeRequest(request, manifest, maxBatch));
+  return decodeBody(body, headerLength, (document, binaryPart) =>
+    decodeRequest(document, manifest, limits, binaryPart),
+  );
 }
 
-function decodeRequest(request: unknown, manifest: Manifest, maxBatch: number): InferRequest {
+function decodeRequest(
+  request: unknown,
+  manifest: Manifest,
+  limits: Limits,
+  binaryPart: BinaryPart,
+): InferRequest {
   const { id, inputs, outputs, parameters } = object(request, "");
   if (id !== undefined && typeof id !== "string") {
     throw malformed("id", "must be a string");
   }
-  optionalParameters(parameters, "parameters");
+  refuseState(parameters, "parameters");
   if (!Array.isArray(inputs)) throw malformed("inputs", "must be an array of tensors");
-  const feeds: Record<string, Tensor> = Object.create(null);
+  const decoded = new Map<string, InferInput>();
   for (const [index, input] of inputs.entries()) {
     const field = `inputs[${index}]`;
-    const spec = specOf(object(input, field)["name"], manifest, `${field}.name`);
-    const { name } = spec;
-    if (name in feeds) throw malformed(`${field}.name`, `repeats "${name}"`);
-    feeds[name] = decodeTensor(object(input, field), spec, field, maxBatch);
+    const one = decodeInput(object(input, field), { manifest, limits, binaryPart, field });
+    if (decoded.has(one.name)) throw malformed(`${field}.name`, `repeats "${one.name}"`);
+    decoded.set(one.name, one);
   }
-  for (const { name } of manifest.inputs) {
-    if (!(name in feeds)) {
-      throw new NearsideError("invalid_tensor", `The input "${name}" is missing.`, {
-        field: "inputs",
-      });
+  const missing = manifest.inputs.find(({ name }) => !decoded.has(name));
+  if (missing !== undefined) {
+    throw new NearsideError("invalid_tensor", `The input "${missing.name}" is missing.`, {
+      field: "inputs",
+    });
+  }
+  return {
+    id,
+    inputs: [...decoded.values()],
+    outputs: selectedOutputs(outputs, manifest, asksForBinary(parameters)),
+  };
+}
+
+interface Place {
+  readonly manifest: Manifest;
+  readonly limits: Limits;
+  readonly binaryPart: BinaryPart;
+  readonly field: string;
+}
+
+function decodeInput(
+  { name, datatype, shape, data, parameters }: Record<string, unknown>,
+  { manifest, limits, binaryPart, field }: Place,
+): InferInput {
+  const spec = specOf(name, manifest, `${field}.name`);
+  refuseState(parameters, `${field}.parameters`);
+  const dimensions = checkInput({ shape, datatype }, spec, field, limits.maxBatch);
+  const input = { name: spec.name, datatype: spec.datatype, shape: dimensions };
+  const size = binarySizeOf({ data, parameters }, field);
+  if (size === undefined) {
+    return { ...input, tensor: decodeElements(spec.datatype, dimensions, data, `${field}.data`) };
+  }
+  const sizeField = `${field}.parameters.binary_data_size`;
+  return withBytes(input, binaryPart.take(size, sizeField), limits, sizeField);
+}
+
+/**
+ * An input of these bytes. A pool's model may read strings as it likes, pictures for example; here they are texts.
+ *
+ * @throws NearsideError `invalid_tensor`
+ */
+export function withBytes(
+  input: Pick<InferInput, "name" | "datatype" | "shape">,
+  bytes: Uint8Array<ArrayBuffer>,
+  { placement }: Limits,
+  field: string,
+): InferInput {
+  const { datatype, shape } = input;
+  if (datatype === "BYTES") {
+    if (placement === "origin") {
+      checkStrings(bytes, shape, field);
+      return { ...input, bytes };
     }
+    const data = textsOf(bytes, shape, field);
+    for (const [index, text] of data.entries()) refuseNul(text, field, index);
+    return { ...input, bytes, tensor: { datatype, shape, data } };
   }
-  return { id, feeds, outputs: selectedOutputs(outputs, manifest, optionalParameters) };
+  if (elementCount(shape) * DATATYPES[datatype].bytes !== bytes.length) {
+    throw wrongSize(datatype, shape, bytes.length, field);
+  }
+  return { ...input, bytes };
 }
 
 /** The input that a request names. @throws NearsideError `invalid_request`, `invalid_tensor` */
-export function specOf(name: unknown, { inputs }: Manifest, field: string): TensorSpec {
+function specOf(name: unknown, { inputs }: Manifest, field: string): TensorSpec {
   if (typeof name !== "string") throw malformed(field, "must be a string");
   const spec = inputs.find((one) => one.name === name);
   if (spec !== undefined) return spec;
@@ -65,44 +166,37 @@ export function specOf(name: unknown, { inputs }: Manifest, field: string): Tens
   );
 }
 
-/** The outputs that a request names, else all of them. @throws NearsideError `invalid_request`, `invalid_tensor` */
-export function selectedOutputs(
+function selectedOutputs(
   outputs: unknown,
   manifest: Manifest,
-  checkParameters: (parameters: unknown, field: string) => void,
-): readonly string[] {
-  const all = manifest.outputs.map(({ name }) => name);
+  binaryOutputs: boolean,
+): readonly RequestedOutput[] {
+  const all = manifest.outputs.map(({ name }) => ({ name, binary: binaryOutputs }));
   if (outputs === undefined) return all;
-  if (!Array.isArray(outputs)) throw malformed("outputs", "must be an array");
-  const names = outputs.map((output, index) => {
+  const asked = requestedOutputs(outputs, binaryOutputs);
+  for (const [index, { name, classification }] of asked.entries()) {
     const field = `outputs[${index}]`;
-    const { name, parameters } = object(output, field);
-    checkParameters(parameters, `${field}.parameters`);
-    if (typeof name !== "string") throw malformed(`${field}.name`, "must be a string");
-    if (!all.includes(name)) {
+    const { parameters } = object((outputs as readonly unknown[])[index], field);
+    refuseState(parameters, `${field}.parameters`);
+    const spec = manifest.outputs.find((one) => one.name === name);
+    if (spec === undefined) {
+      const names = all.map((one) => one.name).join(", ");
       throw new NearsideError(
         "invalid_tensor",
-        `The model has no output "${name}"; it has ${all.join(", ")}.`,
-        {
-          field: `${field}.name`,
-        },
+        `The model has no output "${name}"; it has ${names}.`,
+        { field: `${field}.name` },
       );
     }
-    return name;
-  });
+    if (classification !== undefined && !isClassifiable(spec.datatype)) {
+      throw malformed(
+        `${field}.parameters.classification`,
+        `asks for classes, which ${spec.datatype} does not have`,
+      );
+    }
+  }
+  const names = asked.map(({ name }) => name);
   if (new Set(names).size !== names.length) throw malformed("outputs", "names an output twice");
-  return names.length === 0 ? all : names;
-}
-
-function decodeTensor(
-  { shape, datatype, data, parameters }: Record<string, unknown>,
-  spec: TensorSpec,
-  field: string,
-  maxBatch: number,
-): Tensor {
-  optionalParameters(parameters, `${field}.parameters`);
-  const dimensions = checkInput({ shape, datatype }, spec, field, maxBatch);
-  return decodeElements(spec.datatype, dimensions, data, `${field}.data`);
+  return asked.length === 0 ? all : asked;
 }
 
 /**
@@ -110,7 +204,7 @@ function decodeTensor(
  *
  * @throws NearsideError `invalid_request`, `invalid_tensor`, `batch_too_large`
  */
-export function checkInput(
+function checkInput(
   { shape, datatype }: { readonly shape?: unknown; readonly datatype?: unknown },
   spec: TensorSpec,
   field: string,
@@ -136,7 +230,8 @@ export function checkInput(
   return dimensions;
 }
 
-function refuseBatch(
+/** @throws NearsideError `batch_too_large` */
+export function refuseBatch(
   spec: TensorSpec | undefined,
   shape: readonly number[],
   maxBatch: number,
@@ -170,21 +265,8 @@ function decodeShape(shape: unknown, spec: TensorSpec, field: string): number[] 
 const OTHERS_STATE = /^(?:shared_memory_|sequence_)/;
 
 /** @throws NearsideError `invalid_request` for a parameter that no caller may set, wherever the model runs */
-export function refuseState(parameters: unknown, field: string): void {
+function refuseState(parameters: unknown, field: string): void {
   if (parameters === undefined) return;
   const name = Object.keys(object(parameters, field)).find((key) => OTHERS_STATE.test(key));
   if (name !== undefined) throw malformed(`${field}.${name.slice(0, 64)}`, "is not offered");
-}
-
-/** Nearside acts on none in JSON form, and passes none on, but refuses to ignore binary data. */
-function optionalParameters(parameters: unknown, field: string): void {
-  if (parameters === undefined) return;
-  refuseState(parameters, field);
-  const { binary_data, binary_data_size, binary_data_output } = object(parameters, field);
-  if (binary_data === true || binary_data_size !== undefined || binary_data_output === true) {
-    throw malformed(
-      field,
-      "asks for the binary tensor extension, which this server does not offer",
-    );
-  }
 }

@@ -5,6 +5,7 @@ import {
   type Tensor,
   arrayOf,
   elementCount,
+  toBf16,
 } from "../../runtime/tensor.ts";
 import { type JsonReviver, parseJson } from "../body.ts";
 
@@ -94,6 +95,9 @@ const INTEGER_RANGES: { readonly [D in NumericDatatype]?: readonly [number, numb
   INT32: [-0x8000_0000, 0x7fff_ffff],
 };
 
+/** An exponent of ones only: an infinity, or none at all. */
+const BF16_INFINITY = 0x7f80;
+
 function fill(
   datatype: NumericDatatype,
   array: Tensor["data"],
@@ -120,6 +124,12 @@ function fill(
         finite(value, Math.f16round),
       );
     }
+    case "BF16":
+      return fillWith(array as Uint16Array, elements, field, "a finite BF16 number", (value) => {
+        const number = finite(value, Math.fround);
+        const bits = number === undefined ? BF16_INFINITY : toBf16(number);
+        return (bits & BF16_INFINITY) === BF16_INFINITY ? undefined : bits;
+      });
     case "INT64":
     case "UINT64":
       return fillWith64(datatype, array as BigInt64Array, elements, field);
@@ -200,8 +210,13 @@ export const keepDigits: JsonReviver = (_key, value, { source }) => {
 
 function stringElement(element: unknown, field: string, index: number): string {
   if (typeof element !== "string") throw wrongElement(`${field}[${index}]`, "a string");
-  if (element.includes("\0")) throw wrongElement(`${field}[${index}]`, "a string without NUL");
+  refuseNul(element, field, index);
   return element;
+}
+
+/** ORT's strings end at a NUL. @throws NearsideError `invalid_tensor` */
+export function refuseNul(text: string, field: string, index: number): void {
+  if (text.includes("\0")) throw wrongElement(`${field}[${index}]`, "a string without NUL");
 }
 
 export function object(value: unknown, field: string): Record<string, unknown> {

@@ -1,31 +1,10 @@
-import type { Manifest } from "../../catalog/manifest.ts";
-import type { Tensor } from "../../runtime/tensor.ts";
+import { floatsOfBf16, type Tensor } from "../../runtime/tensor.ts";
 
 /** https://tc39.es/proposal-json-parse-with-source/#sec-json.rawjson: the only exact way for 64-bit integers. */
 declare global {
   interface JSON {
     rawJSON(text: string): unknown;
   }
-}
-
-/** The body of an inference response; data is flat, in row-major order. */
-export function encodeInferResponse(
-  manifest: Manifest,
-  id: string | undefined,
-  outputs: readonly string[],
-  tensors: Readonly<Record<string, Tensor>>,
-): string {
-  return JSON.stringify({
-    model_name: manifest.name,
-    model_version: String(manifest.version),
-    ...(id === undefined ? {} : { id }),
-    outputs: outputs.flatMap((name) => {
-      const tensor = tensors[name];
-      if (tensor === undefined) return [];
-      const { datatype, shape } = tensor;
-      return [{ name, datatype, shape, data: elements(tensor) }];
-    }),
-  });
 }
 
 /** The elements of a tensor for JSON. It has no NaN and no infinities: they become null, as JSON.stringify has it. */
@@ -39,6 +18,8 @@ export function elements(tensor: Tensor): unknown[] {
       return Array.from(
         new Float16Array(tensor.data.buffer, tensor.data.byteOffset, tensor.data.length),
       );
+    case "BF16":
+      return Array.from(floatsOfBf16(tensor.data));
     case "INT64":
     case "UINT64":
       return Array.from(tensor.data, exactInteger);

@@ -5,15 +5,22 @@ import { callOrigin } from "../../origin/call-origin.ts";
 import { inferPath } from "../../origin/remote-session.ts";
 import { answerLimit } from "../../origin/tensor-answer.ts";
 import type { Target } from "../../routing/choose.ts";
-import { elementCount, type Tensor } from "../../runtime/tensor.ts";
-import { decodeJson, isJson, type MediaType, mediaType, readBody } from "../body.ts";
+import { elementCount } from "../../runtime/tensor.ts";
+import { edgeLimits } from "../../tasks/limits.ts";
+import { isJson, mediaType, readBody } from "../body.ts";
+import { compressed } from "../compression.ts";
 import { answer, type Exchange } from "../pipeline.ts";
 import type { Origin } from "../run.ts";
-import { BINARY_MEDIA_TYPE, HEADER_LENGTH, headerLengthOf } from "./binary.ts";
-import { decodeInferRequest, type InferRequest } from "./decode.ts";
-import { encodeInferResponse } from "./encode.ts";
-import { answerHeaders, jsonForPool } from "./pool-form.ts";
-import { decodeRawRequest, encodeRawRequest, type RawRequest } from "./raw-request.ts";
+import {
+  BINARY_MEDIA_TYPE,
+  type BinaryBody,
+  HEADER_LENGTH,
+  headerLengthOf,
+} from "./binary-body.ts";
+import { decodeInferRequest, feedsOf, type InferRequest } from "./decode.ts";
+import { encodeInferAnswer, type InferAnswer } from "./infer-answer.ts";
+import { answerHeaders, bodyForPool } from "./pool-form.ts";
+import { decodeRawBody } from "./raw-request.ts";
 
 /**
  * JSON spends up to 20 bytes on a float: a 224×224×3 image fits. Text, parsed values and tensors of a body
@@ -21,118 +28,100 @@ import { decodeRawRequest, encodeRawRequest, type RawRequest } from "./raw-reque
  */
 const MAX_BODY_BYTES = 4 * 1024 * 1024;
 
-/** `POST /v2/models/{m}[/versions/{v}]/infer`: JSON, and bytes for models that run in a pool. */
+/** `POST /v2/models/{m}[/versions/{v}]/infer`: tensors as JSON, as bytes, or both. */
 export async function postInfer(
   context: Context,
   target: Target,
   request: Request,
 ): Promise<Response> {
-  const type = mediaType(request.headers.get("content-type"));
   const headerLength = headerLengthOf(request.headers);
-  return headerLength === undefined
-    ? answer(context, target, request, jsonExchange(request, type))
-    : answer(context, target, request, binaryExchange(request, headerLength));
+  const response = await answer(context, target, request, exchange(request, headerLength));
+  return compressed(request, response);
 }
 
-function jsonExchange(
+function exchange(
   request: Request,
-  type: MediaType,
-): Exchange<InferRequest, Record<string, Tensor>> {
+  headerLength: number | undefined,
+): Exchange<InferRequest, InferAnswer> {
   return {
     maxBodyBytes: () => MAX_BODY_BYTES,
     async read(_manifest, maxBytes) {
-      if (type.essence !== "" && !isJson(type)) {
-        throw new NearsideError("unsupported_media_type", "Send application/json.", {
-          field: "content-type",
-        });
-      }
+      if (headerLength === undefined) refuseOtherThanJson(request);
       return readBody(request, maxBytes);
     },
-    decode: (body, manifest, limits) =>
-      decodeInferRequest(decodeJson(body), manifest, limits?.maxBatch),
+    decode(body, manifest, limits = edgeLimits(manifest)) {
+      refuseEnsemble(manifest);
+      return headerLength === 0
+        ? decodeRawBody(body, manifest, limits)
+        : decodeInferRequest(body, headerLength, manifest, limits);
+    },
     estimate: unitsOf,
-    run: ({ session }, { feeds, outputs }) => session.run(feeds, outputs),
-    encode: (tensors, { id, outputs }, manifest) =>
-      new Response(encodeInferResponse(manifest, id, outputs, tensors), {
-        headers: { "content-type": "application/json" },
-      }),
+    run: ({ session, manifest }, input) =>
+      session.runAndRead(
+        feedsOf(input),
+        input.outputs.map(({ name }) => name),
+        (tensors) => encodeInferAnswer(manifest, input.id, input.outputs, tensors),
+      ),
+    encode: ({ body, headerLength: length }) =>
+      new Response(body, { headers: headersOf({ body, headerLength: length }) }),
     async forward(origin, input, body, manifest) {
-      const response = await forward(origin, manifest, {
-        body: jsonForPool(body, input),
-        headers: { "content-type": "application/json", accept: "application/json" },
-        shapes: Object.entries(input.feeds).map(([name, { shape }]) => ({ name, shape })),
-      });
+      const response = await forward(origin, manifest, input, bodyForPool(body, input));
       return { response, units: unitsOf(input) };
     },
-    answerOf: (tensors) => ({ form: "tensors", tensors }),
+    answerOf: (output) => ({
+      form: "tensors",
+      get tensors() {
+        return output.tensors();
+      },
+    }),
     units: (_, input) => unitsOf(input),
   };
 }
 
-function unitsOf({ feeds }: InferRequest): { readonly elements: number } {
-  return { elements: Object.values(feeds).reduce((sum, { data }) => sum + data.length, 0) };
-}
-
-/** Bytes that only a pool can use: they go there as they are, behind JSON that is what was read of it. */
-function binaryExchange(request: Request, headerLength: number): Exchange<RawRequest, never> {
-  return {
-    maxBodyBytes: () => MAX_BODY_BYTES,
-    read: (_manifest, maxBytes) => readBody(request, maxBytes),
-    decode(body, manifest, limits) {
-      if (limits?.placement !== "origin") throw notHere();
-      return decodeRawRequest(body, headerLength, manifest, limits.maxBatch);
-    },
-    estimate: elementsOf,
-    run() {
-      throw notHere();
-    },
-    encode() {
-      throw notHere();
-    },
-    async forward(origin, input, _body, manifest) {
-      const { body, headerLength: length } = encodeRawRequest(input);
-      const headers = {
-        "content-type": BINARY_MEDIA_TYPE,
-        accept: `${BINARY_MEDIA_TYPE}, application/json`,
-        [HEADER_LENGTH]: String(length),
-      };
-      const response = await forward(origin, manifest, { body, headers, shapes: input.inputs });
-      return { response, units: elementsOf(input) };
-    },
-    answerOf: () => ({ form: "tensors", tensors: {} }),
-    units: (_, input) => elementsOf(input),
-  };
-}
-
-function elementsOf({ inputs }: RawRequest): { readonly elements: number } {
-  return { elements: inputs.reduce((sum, { shape }) => sum + elementCount(shape), 0) };
-}
-
-function notHere(): NearsideError {
-  return new NearsideError(
+/** Its members' tensors never leave it. */
+function refuseEnsemble({ name, members }: Manifest): void {
+  if (members === undefined) return;
+  throw new NearsideError(
     "invalid_request",
-    "The edge does not offer the binary tensor extension; send JSON, or have the request placed at the origin.",
-    { field: HEADER_LENGTH },
+    `"${name}" is an ensemble, and takes no tensors: use /v1/predict/${name}.`,
+    { field: "model" },
   );
 }
 
-interface ForPool {
-  readonly body: Uint8Array<ArrayBuffer>;
-  readonly headers: Readonly<Record<string, string>>;
-  readonly shapes: readonly { readonly name: string; readonly shape: readonly number[] }[];
+function refuseOtherThanJson({ headers }: Request): void {
+  const type = mediaType(headers.get("content-type"));
+  if (type.essence === "" || isJson(type)) return;
+  throw new NearsideError(
+    "unsupported_media_type",
+    `Send application/json, or say with ${HEADER_LENGTH} how much of the body is JSON.`,
+    { field: "content-type" },
+  );
+}
+
+function unitsOf({ inputs }: InferRequest): { readonly elements: number } {
+  return { elements: inputs.reduce((sum, { shape }) => sum + elementCount(shape), 0) };
+}
+
+function headersOf({ headerLength }: BinaryBody): Record<string, string> {
+  return headerLength === undefined
+    ? { "content-type": "application/json" }
+    : { "content-type": BINARY_MEDIA_TYPE, [HEADER_LENGTH]: String(headerLength) };
 }
 
 /** Asks the pool, and passes its answer on once it is known to be one. */
 async function forward(
   { caller, onAnswer }: Origin,
   manifest: Manifest,
-  { body, headers, shapes }: ForPool,
+  { inputs }: InferRequest,
+  asked: BinaryBody,
 ): Promise<Response> {
   const path = inferPath(caller, manifest);
-  const upstream = await callOrigin(caller, { path, body, headers, idempotent: true });
+  const asBytes = asked.headerLength !== undefined;
+  const accept = asBytes ? `${BINARY_MEDIA_TYPE}, application/json` : "application/json";
+  const headers = { ...headersOf(asked), accept };
+  const upstream = await callOrigin(caller, { path, body: asked.body, headers, idempotent: true });
   onAnswer(upstream.headers);
-  const byName = Object.fromEntries(shapes.map(({ name, shape }) => [name, shape]));
-  const bytes = await upstream.bytes(answerLimit(manifest, byName));
-  const asBytes = HEADER_LENGTH in headers;
+  const shapes = Object.fromEntries(inputs.map(({ name, shape }) => [name, shape]));
+  const bytes = await upstream.bytes(answerLimit(manifest, shapes));
   return new Response(bytes, { headers: answerHeaders(upstream.headers, bytes, asBytes) });
 }

@@ -1,6 +1,7 @@
 import type { Context } from "../../context.ts";
 import { NearsideError } from "../../errors.ts";
 import { routeOf } from "../decide.ts";
+import { embedsItself } from "./embeddings.ts";
 
 /**
  * `GET /v1/models`: those that these routes answer.
@@ -24,9 +25,13 @@ export async function getOpenAiModel(context: Context, name: string): Promise<Re
 
 async function modelsOf(context: Context) {
   const catalog = await context.isolate.catalog.get(context);
-  return Object.entries(catalog.models).flatMap(([id, { versions, labels, off }]) => {
+  return Object.entries(catalog.models).flatMap(([id, { versions, labels, off, origin }]) => {
     const manifest = versions[String(labels["stable"])] ?? Object.values(versions)[0];
-    const isServed = off !== true && manifest && routeOf(catalog, manifest, "openai") !== undefined;
+    const isServed =
+      off !== true &&
+      manifest !== undefined &&
+      (routeOf(catalog, manifest, "openai") !== undefined ||
+        (embedsItself(catalog, id) && (manifest.edge !== false || origin !== undefined)));
     // The catalog does not keep when a model was published, and the API wants a number.
     return isServed ? [{ id, object: "model", created: 0, owned_by: "nearside" }] : [];
   });

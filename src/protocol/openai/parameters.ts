@@ -49,6 +49,19 @@ const isInput: Check = (value) =>
     ? undefined
     : INPUT;
 
+/** Of embeddings that are computed here. */
+const EMBEDDING: Readonly<Record<string, Check>> = {
+  encoding_format: (value) =>
+    value === "float" || value === "base64" ? undefined : "must be float or base64",
+  user: (value) => (typeof value === "string" ? undefined : "must be a text"),
+};
+
+/** @param dimensions of the model @throws NearsideError `invalid_request` */
+export function checkEmbedding(body: Body, dimensions: number): void {
+  refuse("input", isInput(body["input"]));
+  checkEach(body, { ...EMBEDDING, dimensions: wholeFrom(1, dimensions) });
+}
+
 /**
  * Checks what every engine of OpenAI's API would refuse, so that no pool is asked in vain. What only some know is
  * theirs to judge.
@@ -61,12 +74,16 @@ export function checkParameters(path: string, body: Body): void {
     refuse("input", isInput(body["input"]));
     return;
   }
-  for (const [name, check] of Object.entries(SAMPLING)) {
+  checkEach(body, SAMPLING);
+  if (path === "v1/chat/completions") checkMessages(body["messages"]);
+  else refuse("prompt", isInput(body["prompt"]));
+}
+
+function checkEach(body: Body, checks: Readonly<Record<string, Check>>): void {
+  for (const [name, check] of Object.entries(checks)) {
     const value = body[name];
     if (value !== undefined && value !== null) refuse(name, check(value));
   }
-  if (path === "v1/chat/completions") checkMessages(body["messages"]);
-  else refuse("prompt", isInput(body["prompt"]));
 }
 
 function checkMessages(messages: unknown): void {

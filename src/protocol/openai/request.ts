@@ -13,6 +13,8 @@ export interface OpenAiRequest {
   readonly stream: boolean;
   /** The client wants to know at the end of a stream what it has used. */
   readonly wantsUsage: boolean;
+  /** Who the request is for, as the caller's own backend calls them. */
+  readonly user: string | undefined;
   readonly bytes: Uint8Array<ArrayBuffer>;
   readonly body: Readonly<Record<string, unknown>>;
 }
@@ -28,13 +30,20 @@ export async function readOpenAiRequest(request: Request): Promise<OpenAiRequest
   const bytes = await readBody(request, MAX_BODY_BYTES);
   const body = parseJson(decodeJson(bytes));
   if (!isObject(body)) throw malformed("The body must be an object.");
-  const { model, stream = false, stream_options: options } = body;
+  const { model, stream = false, stream_options: options, user } = body;
   if (typeof model !== "string") throw malformed("`model` must be a model's name.", "model");
   if (stream !== null && typeof stream !== "boolean") {
     throw malformed("`stream` must be true or false.", "stream");
   }
   const wantsUsage = isObject(options) && options["include_usage"] === true;
-  return { model, stream: stream === true, wantsUsage, bytes, body };
+  return {
+    model,
+    stream: stream === true,
+    wantsUsage,
+    user: typeof user === "string" ? user : undefined,
+    bytes,
+    body,
+  };
 }
 
 /**

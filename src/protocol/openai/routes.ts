@@ -9,7 +9,9 @@ import { Charge } from "../charge.ts";
 import { countFailure, type Decided, decide, stamp } from "../decide.ts";
 import { forwarded, type Whole } from "./forwarded.ts";
 import { answerOnce, onceOnly, refuseStream } from "../idempotency.ts";
+import { answerIdentified } from "../pipeline.ts";
 import { notesOf } from "../run.ts";
+import { embeddings, embedsItself } from "./embeddings.ts";
 import { checkParameters } from "./parameters.ts";
 import { bodyForPool, estimateOf, type OpenAiRequest, readOpenAiRequest } from "./request.ts";
 import { answerStream } from "./stream.ts";
@@ -17,7 +19,10 @@ import { answerStream } from "./stream.ts";
 /** What a pool's servers offer below their address. */
 export type OpenAiPath = "v1/chat/completions" | "v1/completions" | "v1/embeddings";
 
-/** `POST /v1/chat/completions` and its like: for models whose pool speaks OpenAI's API, passed on. */
+/**
+ * `POST /v1/chat/completions` and its like: for models whose pool speaks OpenAI's API, passed on. Models of
+ * embeddings that have no such pool answer `/v1/embeddings` as they answer everything else.
+ */
 export async function postOpenAi(
   context: Context,
   path: OpenAiPath,
@@ -27,12 +32,17 @@ export async function postOpenAi(
   const asked = await context.timing.measure("decode", () => readOpenAiRequest(request));
   const { model } = asked;
   if (principal !== undefined) authorize(principal, { scope: "predict", model });
+  if (path === "v1/embeddings" && embedsItself(await context.isolate.catalog.get(context), model)) {
+    const identified = { target: { model }, request, principal, user: asked.user };
+    return answerIdentified(context, identified, embeddings(asked));
+  }
   const once = await onceOnly(context, request, principal);
   if (asked.stream) refuseStream(once);
   const decided = await decide(context, { model }, request, {
     protocol: "openai",
     principal,
     once,
+    user: asked.user,
   });
   refuseUnpaid(context, request, decided);
   try {

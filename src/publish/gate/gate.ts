@@ -1,10 +1,12 @@
 import type { GateReport, Manifest, Thresholds } from "../../catalog/manifest.ts";
+import { memberName } from "../../catalog/members.ts";
 import type { PublishTarget } from "../bucket.ts";
 import { PublishError } from "../error.ts";
 import { type Candidate, publishCandidate, publishedVersion } from "../publish.ts";
 import { failuresOf, thresholdsFor } from "./compare.ts";
 import { inspect } from "./inspect.ts";
-import { readGatedSource, type SourceOptions } from "./sources.ts";
+import { type GatedGraph, readGatedSource, type SourceOptions } from "./sources.ts";
+import { together } from "./together.ts";
 import { type NativeTrial, tryNatively } from "./native-trial.ts";
 import { type Trial, type TrialEdge, tryInWorkerd } from "./trial.ts";
 
@@ -46,11 +48,47 @@ export async function publishThroughGate(
   const present = await publishedVersion(target, name, version, sourceDigest, say);
   if (present !== undefined) return { manifest: present };
 
-  const { onnx, reference, assets, fixtures, isExpected, quantization } = await gated.build(say);
+  const built = await gated.build(say);
+  const { assets } = built;
+  if (!("members" in built)) {
+    const candidate = { source, sourceDigest, ...built };
+    const { report, failures } = await examine(candidate, built, startEdge, say);
+    if (failures.length > 0) throw new GateError(`${name} ${version}`, failures, report);
+    return {
+      manifest: await publishCandidate({ ...candidate, gate: report }, target, say),
+      report,
+    };
+  }
+  const examined: Examined[] = [];
+  for (const [member, graph] of Object.entries(built.members)) {
+    say(`its ${member}:`);
+    // Tried as a model of its own, so that its tensors can be asked for.
+    const alone = { ...source, name: memberName(name, member), task: { type: "tensor" as const } };
+    const candidate = { source: alone, sourceDigest, assets: {}, ...graph };
+    const { report, failures } = await examine(candidate, graph, startEdge, say);
+    examined.push({ report, failures: failures.map((failure) => `${member}: ${failure}`) });
+  }
+  const report = together(examined.map((one) => one.report));
+  const failures = examined.flatMap((one) => one.failures);
+  if (failures.length > 0) throw new GateError(`${name} ${version}`, failures, report);
+  const candidate = { source, sourceDigest, assets, members: built.members, gate: report };
+  return { manifest: await publishCandidate(candidate, target, say), report };
+}
+
+interface Examined {
+  readonly report: GateReport;
+  readonly failures: readonly string[];
+}
+
+async function examine(
+  candidate: Candidate,
+  { onnx, reference, fixtures, isExpected, quantization }: GatedGraph,
+  startEdge: () => Promise<TrialEdge>,
+  say: (line: string) => void,
+): Promise<Examined> {
   const { operators, opset } = inspect(onnx);
-  const candidate = { source, sourceDigest, onnx, assets, fixtures };
   const trial = await tryOut(candidate, reference, startEdge, say);
-  const thresholds: Thresholds = thresholdsFor(quantization, source.thresholds);
+  const thresholds: Thresholds = thresholdsFor(quantization, candidate.source.thresholds);
   const tried = trial.manifest;
   const report: GateReport = {
     operators,
@@ -61,7 +99,7 @@ export async function publishThroughGate(
     thresholds,
     bytes: {
       source: reference.length,
-      graph: tried?.graph.bytes ?? onnx.length,
+      graph: tried?.graph?.bytes ?? onnx.length,
       weights: tried?.weights?.bytes ?? 0,
       snapshot: tried?.snapshot?.bytes ?? 0,
     },
@@ -73,8 +111,7 @@ export async function publishThroughGate(
     ...failuresOf(trial.comparison, thresholds),
     ...(isExpected ? trial.unexpected : []),
   ];
-  if (failures.length > 0) throw new GateError(`${name} ${version}`, failures, report);
-  return { manifest: await publishCandidate({ ...candidate, gate: report }, target, say), report };
+  return { report, failures };
 }
 
 /** In the edge's runtime; a model without an edge build in the native one. */

@@ -5,11 +5,13 @@ import path from "node:path";
 import * as v from "valibot";
 
 import { ModelName, ModelSource, type Quantization } from "../../catalog/manifest.ts";
-import { buildModel } from "../build.ts";
+import { buildFolder } from "../build.ts";
 import { PublishError } from "../error.ts";
 import { OnnxError } from "../onnx/error.ts";
 import { bytesOf } from "../onnx/model.ts";
+import { type CandidateGraph, withFixtures } from "../publish.ts";
 import { type Quantized, quantizeDynamicInt8 } from "../quantize.ts";
+import { quantizeConvolutions } from "../quantize-conv.ts";
 import { smoothActivations } from "../smooth.ts";
 import { feedsOf, type Fixtures, readFixtures, readModelSource, toolDigest } from "../source.ts";
 import { checkRuns, inspect } from "./inspect.ts";
@@ -24,12 +26,19 @@ export interface GatedSource {
   build(say: (line: string) => void): Promise<GatedBuild>;
 }
 
-export interface GatedBuild {
+/** One graph, or those of an ensemble by the names of its members. */
+export type GatedBuild = { readonly assets: Readonly<Record<string, Uint8Array>> } & (
+  | GatedGraph
+  | { readonly members: Readonly<Record<string, GatedGraph>> }
+);
+
+export interface GatedGraph {
   readonly onnx: Uint8Array;
   /** The model before quantization: what the other is compared with. */
   readonly reference: Uint8Array;
-  readonly assets: Readonly<Record<string, Uint8Array>>;
   readonly fixtures: Fixtures;
+  /** Shapes of the largest inputs, where model.json says them. */
+  readonly largest?: Readonly<Record<string, readonly number[]>>;
   /** Whether the fixtures' expected outputs are the author's, and so must be met. */
   readonly isExpected: boolean;
   readonly quantization: Quantization;
@@ -84,19 +93,30 @@ async function builtSource(folder: string, options: SourceOptions): Promise<Gate
   if (options.quantize !== undefined) {
     throw new PublishError("no_model", `${folder}/build.ts decides how the model is quantized.`);
   }
-  const built = await buildModel(folder);
+  const built = await buildFolder(folder);
   const source = { ...built.source, ...(options.version && { version: options.version }) };
   return {
     source,
     sourceDigest: built.sourceDigest,
-    build: async () => ({
-      quantization: built.reference === undefined ? "none" : "int8",
-      onnx: built.onnx,
-      reference: built.reference ?? built.onnx,
-      assets: built.assets,
-      fixtures: await readFixtures(folder),
-      isExpected: true,
-    }),
+    async build() {
+      const { assets } = built;
+      if (!("members" in built)) {
+        return { ...asBuilt({ ...built, fixtures: await readFixtures(folder) }), assets };
+      }
+      const members = Object.entries(await withFixtures(folder, built));
+      return { members: Object.fromEntries(members.map(([k, one]) => [k, asBuilt(one)])), assets };
+    },
+  };
+}
+
+function asBuilt({ onnx, reference, fixtures, largest }: CandidateGraph): GatedGraph {
+  return {
+    quantization: reference === undefined ? "none" : "int8",
+    onnx,
+    reference: reference ?? onnx,
+    fixtures,
+    isExpected: true,
+    ...(largest && { largest }),
   };
 }
 
@@ -131,12 +151,14 @@ async function onnxSource(
       }
       say("calibrating and quantizing to int8");
       const smooth = await smoothActivations(optimised, cases.cases.map(feedsOf));
-      const int8 = quantized(smooth);
-      if (int8.quantized.length === 0) {
+      const convolutions = await quantizeConvolutions(smooth, cases.cases.map(feedsOf));
+      const int8 = quantized(convolutions.onnx);
+      const count = int8.quantized.length + convolutions.quantized.length;
+      if (count === 0) {
         say("nothing in it can be quantized: it is published as it is");
         return { onnx: optimised, ...rest, fixtures: cases, isExpected, quantization: "none" };
       }
-      say(`${int8.quantized.length} nodes quantized`);
+      say(`${count} nodes quantized`);
       return { onnx: int8.onnx, ...rest, fixtures: cases, isExpected, quantization };
     },
   };

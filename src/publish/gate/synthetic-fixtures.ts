@@ -1,5 +1,11 @@
 import type { TensorSpec } from "../../catalog/manifest.ts";
-import { arrayOf, elementCount, type NumericDatatype, type Tensor } from "../../runtime/tensor.ts";
+import {
+  arrayOf,
+  elementCount,
+  type NumericDatatype,
+  type Tensor,
+  toBf16,
+} from "../../runtime/tensor.ts";
 import { PublishError } from "../error.ts";
 import { ReferenceSession } from "../onnx/reference-session.ts";
 import type { Signature } from "../onnx/signature.ts";
@@ -96,7 +102,9 @@ function noise(
       ? arrayOf(datatype).from(values.map(BigInt) as never)
       : datatype === "FP16"
         ? new Uint16Array(new Float16Array(values).buffer)
-        : arrayOf(datatype).from(values as never);
+        : datatype === "BF16"
+          ? Uint16Array.from(values, toBf16)
+          : arrayOf(datatype).from(values as never);
   return { datatype, shape, data } as Tensor;
 }
 
@@ -105,7 +113,7 @@ const WHOLE_NUMBERS = 10;
 
 function valueOf(name: string, datatype: NumericDatatype, unit: number): number {
   if (datatype === "BOOL") return unit < 0.5 ? 0 : 1;
-  if (datatype === "FP16" || datatype === "FP32" || datatype === "FP64") return 2 * unit - 1;
+  if (/^B?FP?\d/.test(datatype)) return 2 * unit - 1;
   return name.includes("mask") ? 1 : Math.floor(unit * WHOLE_NUMBERS);
 }
 

@@ -1,7 +1,7 @@
 import type { Comparison, Manifest } from "../../catalog/manifest.ts";
 import { compileCatalog } from "../../catalog/catalog.ts";
 import { CATALOG_KV_KEY } from "../../catalog/reader.ts";
-import { isFloat, numbersOf, type Tensor } from "../../runtime/tensor.ts";
+import { isFloat, numbersOf, type Tensor, toBf16 } from "../../runtime/tensor.ts";
 import type { PublishTarget } from "../bucket.ts";
 import { PublishError } from "../error.ts";
 import { ReferenceSession } from "../onnx/reference-session.ts";
@@ -143,9 +143,9 @@ async function ask(
   return { outputs: answered, start: response.headers.get("nearside-start"), milliseconds };
 }
 
-/** FP16 is bits in fixtures, and numbers in JSON. */
+/** FP16 and BF16 are bits in fixtures, and numbers in JSON. */
 function onWire(tensor: FixtureTensor): FixtureTensor {
-  if (tensor.datatype !== "FP16") return tensor;
+  if (tensor.datatype !== "FP16" && tensor.datatype !== "BF16") return tensor;
   return { ...tensor, data: Array.from(numbersOf(toTensor(tensor))) };
 }
 
@@ -153,6 +153,10 @@ function fromWire({ datatype, shape, data }: FixtureTensor): Tensor {
   if (datatype === "FP16") {
     const halves = Float16Array.from(data as number[], numberOrNan);
     return { datatype, shape, data: new Uint16Array(halves.buffer) };
+  }
+  if (datatype === "BF16") {
+    const bits = (data as number[]).map((value) => toBf16(numberOrNan(value)));
+    return { datatype, shape, data: Uint16Array.from(bits) };
   }
   if (datatype === "FP32" || datatype === "FP64") {
     return toTensor({ datatype, shape, data: (data as number[]).map(numberOrNan) });

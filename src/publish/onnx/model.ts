@@ -111,7 +111,7 @@ export function initializerBytes(tensor: TensorProto): Uint8Array {
   return bytes;
 }
 
-/** `TensorProto` keeps small integers and FP16 bits in int32_data, UINT32 in uint64_data. */
+/** `TensorProto` keeps small integers and the bits of FP16 and BF16 in int32_data, UINT32 in uint64_data. */
 function typedField(tensor: TensorProto, datatype: NumericDatatype) {
   switch (datatype) {
     case "FP32":
@@ -131,6 +131,7 @@ function typedField(tensor: TensorProto, datatype: NumericDatatype) {
     case "UINT8":
     case "BOOL":
     case "FP16":
+    case "BF16":
       return arrayOf(datatype).from(tensor.int32Data);
   }
 }

@@ -18,8 +18,13 @@ import {
 import { OnnxError } from "./error.ts";
 import { bytesOf } from "./model.ts";
 
-/** An attribute of a node: whole numbers are ONNX ints; wrap what ONNX defines as a float. */
-export type AttributeValue = number | { readonly float: number } | string | readonly number[];
+/** An attribute of a node: whole numbers are ONNX ints; wrap what ONNX defines as a float or floats. */
+export type AttributeValue =
+  | number
+  | { readonly float: number }
+  | { readonly floats: readonly number[] }
+  | string
+  | readonly number[];
 export type Attributes = Readonly<Record<string, AttributeValue>>;
 
 export interface NodeInit {
@@ -65,6 +70,13 @@ function makeAttribute(name: string, value: AttributeValue): AttributeProto {
       name,
       type: AttributeProto_AttributeType.FLOAT,
       f: value.float,
+    });
+  }
+  if ("floats" in value) {
+    return create(AttributeProtoSchema, {
+      name,
+      type: AttributeProto_AttributeType.FLOATS,
+      floats: [...value.floats],
     });
   }
   return create(AttributeProtoSchema, {

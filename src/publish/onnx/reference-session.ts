@@ -5,7 +5,8 @@ import { OnnxError } from "./error.ts";
 
 type OrtType = OrtTensor.Type;
 
-const ORT_TYPES: { readonly [D in Datatype]: OrtType } = {
+/** The binding for Node has no BF16. */
+const ORT_TYPES: { readonly [D in Exclude<Datatype, "BF16">]: OrtType } = {
   BOOL: "bool",
   UINT8: "uint8",
   UINT16: "uint16",
@@ -64,6 +65,9 @@ export class ReferenceSession {
 }
 
 function toOrt({ datatype, shape, data }: Tensor): OrtTensor {
+  if (datatype === "BF16") {
+    throw new OnnxError("unsupported_datatype", "The native runtime takes no BF16 from Node.");
+  }
   if (datatype !== "FP16") {
     return new OrtTensor(ORT_TYPES[datatype], data as OrtTensor["data"], shape);
   }

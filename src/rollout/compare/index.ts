@@ -3,6 +3,7 @@ import type { ShadowComparison } from "../comparison.ts";
 import { compareClassifications, compareLabelTensors } from "./classification.ts";
 import { compareEmbeddings } from "./embedding.ts";
 import { compareValues } from "./items.ts";
+import { compareRecognitions } from "./recognition.ts";
 import { compareRefusals } from "./refusal.ts";
 import { compareSegments } from "./segments.ts";
 import { compareTensors, type Tensors } from "./tensor.ts";
@@ -25,8 +26,11 @@ type CompareOutputs = (a: unknown, b: unknown) => ShadowComparison;
 const BY_TASK: { readonly [T in TaskType]: CompareOutputs } = {
   embedding: compareEmbeddings,
   "byte-classification": compareClassifications,
+  "image-classification": compareClassifications,
+  "language-identification": compareClassifications,
   "tabular-classification": compareClassifications,
   "speech-activity": compareSegments,
+  "text-recognition": compareRecognitions,
   "text-generation": compareTexts,
   // Answers tensors only; anything else is the same or it is not.
   tensor: compareWhole,

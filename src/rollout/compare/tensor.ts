@@ -1,4 +1,4 @@
-import { isFloat, type Tensor } from "../../runtime/tensor.ts";
+import { floatsOfBf16, isFloat, type Tensor } from "../../runtime/tensor.ts";
 import type { ShadowComparison } from "../comparison.ts";
 import { compareItems } from "./items.ts";
 
@@ -28,9 +28,10 @@ export function tensorOf(tensors: Tensors, name: string): Tensor | undefined {
   return Object.hasOwn(tensors, name) ? tensors[name] : undefined;
 }
 
-/** The elements of a float tensor, without a copy. */
+/** The elements of a float tensor; of BF16 a copy, else none. */
 export function floatsOf(tensor: Tensor): Float16Array | Float32Array | Float64Array | undefined {
   if (!isFloat(tensor)) return undefined;
+  if (tensor.datatype === "BF16") return floatsOfBf16(tensor.data);
   if (tensor.datatype !== "FP16") return tensor.data;
   const { buffer, byteOffset, length } = tensor.data;
   return new Float16Array(buffer, byteOffset, length);
@@ -70,6 +71,7 @@ function distanceOf(a: Tensor, b: Tensor): number {
     case "UINT64":
       return largestIntegerDifference(a.data, b.data as typeof a.data);
     case "FP16":
+    case "BF16":
     case "FP32":
     case "FP64":
       return largestDifference(floatsOf(a) ?? [], floatsOf(b) ?? []);

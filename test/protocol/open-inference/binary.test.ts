@@ -152,7 +152,7 @@ describe("a request in binary", () => {
     ["no inputs", {}, [], "invalid_request", "inputs"],
     ["an id that is a number", { id: 1, inputs: [] }, [], "invalid_request", "id"],
     ["a shape with a hole", x({ shape: [null] }), [], "invalid_request", "inputs[0].shape"],
-    ["a datatype of its own", x({ datatype: "BF16" }), [], "invalid_request", "inputs[0].datatype"],
+    ["a datatype of its own", x({ datatype: "FP8" }), [], "invalid_request", "inputs[0].datatype"],
     ["fewer bytes than it says", sized(4), [1, 2, 3], "invalid_request", SIZE],
     ["more bytes than it says", sized(4), [1, 2, 3, 4, 5], "invalid_request", undefined],
     ["a size that does not fit the shape", sized(3), [1, 2, 3], "invalid_tensor", SIZE],

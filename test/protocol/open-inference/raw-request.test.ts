@@ -1,169 +1,53 @@
-import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 
-import { NearsideError } from "../../../src/errors.ts";
-import {
-  decodeBinaryRequest,
-  encodeBinaryRequest,
-} from "../../../src/protocol/open-inference/binary.ts";
-import {
-  decodeRawRequest,
-  encodeRawRequest,
-} from "../../../src/protocol/open-inference/raw-request.ts";
+import type { TensorSpec } from "../../../src/catalog/manifest.ts";
+import { decodeRawBody } from "../../../src/protocol/open-inference/raw-request.ts";
 import { manifestOf } from "../../support/manifests.ts";
 
-const manifest = manifestOf({
-  inputs: [
-    { name: "x", datatype: "FP32", shape: [-1, 2] },
-    { name: "pictures", datatype: "BYTES", shape: [-1] },
-  ],
-  outputs: [
-    { name: "y", datatype: "FP32", shape: [-1] },
-    { name: "z", datatype: "FP32", shape: [-1] },
-  ],
+const OUTPUTS: TensorSpec[] = [{ name: "y", datatype: "FP32", shape: [-1] }];
+
+function decode(inputs: readonly TensorSpec[], ...bytes: number[]) {
+  const manifest = manifestOf({ inputs: [...inputs], outputs: OUTPUTS });
+  const limits = { placement: "edge", maxBatch: 4 } as const;
+  return decodeRawBody(Uint8Array.from(bytes), manifest, limits);
+}
+
+const x = (datatype: TensorSpec["datatype"], ...shape: number[]): TensorSpec => ({
+  name: "x",
+  datatype,
+  shape,
 });
-const MAX_BATCH = 4;
 
-const X = { name: "x", datatype: "FP32", shape: [1, 2], parameters: { binary_data_size: 8 } };
-const PICTURES = {
-  name: "pictures",
-  datatype: "BYTES",
-  shape: [1],
-  parameters: { binary_data_size: 6 },
-};
-/** One picture of two bytes, which are no UTF-8. */
-const PICTURE = [2, 0, 0, 0, 0xff, 0xd8];
-const BYTES = [0, 0, 0x80, 0x3f, 0, 0, 0xc0, 0x7f, ...PICTURE];
-
-const TWIN = { name: "pictures", datatype: "BYTES", shape: [0], data: [] };
-
-/** A body of this JSON and these bytes. */
-function bodyOf(header: unknown, bytes: readonly number[] = BYTES) {
-  const json = new TextEncoder().encode(
-    typeof header === "string" ? header : JSON.stringify(header),
-  );
-  return { bytes: Uint8Array.from([...json, ...bytes]), headerLength: json.length };
-}
-
-function decode(header: unknown, bytes?: readonly number[]) {
-  const body = bodyOf(header, bytes);
-  return decodeRawRequest(body.bytes, body.headerLength, manifest, MAX_BATCH);
-}
-
-/** The JSON that a pool gets, and the bytes behind it. */
-function encoded(header: unknown, bytes?: readonly number[]) {
-  const { body, headerLength = 0 } = encodeRawRequest(decode(header, bytes));
-  return {
-    json: JSON.parse(new TextDecoder().decode(body.subarray(0, headerLength))) as unknown,
-    bytes: [...body.subarray(headerLength)],
-  };
-}
-
-describe("a request with tensors as bytes", () => {
-  it("goes on with its bytes as they are, and what was read of its JSON", () => {
-    const header = { id: "1", inputs: [X, PICTURES], outputs: [{ name: "z" }], unknown: 1 };
-    expect(encoded(header)).toEqual({
-      json: {
-        id: "1",
-        inputs: [X, PICTURES],
-        outputs: [{ name: "z", parameters: { binary_data: false } }],
-      },
-      bytes: BYTES,
-    });
-  });
-
-  it("asks for all outputs where it names none, in the form that it asks for", () => {
-    const { outputs } = decode({
-      inputs: [X, PICTURES],
-      parameters: { binary_data_output: true, priority: 1 },
-    });
-    expect(outputs).toEqual([
-      { name: "y", binary: true },
-      { name: "z", binary: true },
+describe("a body that is one tensor and nothing else", () => {
+  it.each<[string, TensorSpec, number[], number[]]>([
+    ["the whole shape is known", x("INT16", 2), [1, 0, 2, 0], [2]],
+    ["one dimension is open", x("INT16", -1, 2), [1, 0, 2, 0, 3, 0, 4, 0], [2, 2]],
+    ["the last dimension is open", x("INT8", 1, -1), [1, 2, 3], [1, 3]],
+    ["it has no dimension", x("INT8"), [7], []],
+    ["it is empty", x("INT16", -1), [], [0]],
+  ])("has the shape that its length says where %s", (_, spec, bytes, shape) => {
+    const { inputs, outputs } = decode([spec], ...bytes);
+    expect(inputs).toEqual([
+      { name: "x", datatype: spec.datatype, shape, bytes: Uint8Array.from(bytes) },
     ]);
+    expect(outputs).toEqual([{ name: "y", binary: true }]);
   });
 
-  it("may have tensors in its JSON, too", () => {
-    const inJson = { name: "x", datatype: "FP32", shape: [1, 2], data: [[1, 2]] };
-    expect(encoded({ inputs: [PICTURES, inJson] }, PICTURE)).toMatchObject({
-      json: { inputs: [PICTURES, { ...inJson, data: [1, 2] }] },
-      bytes: PICTURE,
-    });
+  it("is a string as it stands", () => {
+    const [input] = decode([x("BYTES", -1, 1)], 0xc3, 0xa9).inputs;
+    expect(input?.tensor).toEqual({ datatype: "BYTES", shape: [1, 1], data: ["é"] });
+    expect([...(input?.bytes ?? [])]).toEqual([2, 0, 0, 0, 0xc3, 0xa9]);
   });
 
-  it("means to a pool what it meant to the edge", () => {
-    fc.assert(
-      fc.property(
-        fc.array(fc.float({ noNaN: true }), { minLength: 2, maxLength: 2 }),
-        fc.array(fc.string(), { maxLength: MAX_BATCH }),
-        (numbers, texts) => {
-          const inputs = {
-            x: { datatype: "FP32", shape: [1, 2], data: Float32Array.from(numbers) },
-            pictures: { datatype: "BYTES", shape: [texts.length], data: texts },
-          } as const;
-          const { body, headerLength } = encodeBinaryRequest({ inputs, outputs: ["y"] });
-          const again = encodeRawRequest(decodeRawRequest(body, headerLength, manifest, MAX_BATCH));
-          expect(decodeBinaryRequest(again.body, again.headerLength)).toEqual({
-            ...decodeBinaryRequest(body, headerLength),
-            binaryOutputs: false,
-          });
-        },
-      ),
-    );
-  });
-
-  const withX = (change: object) => ({ inputs: [{ ...X, ...change }, PICTURES] });
-
-  it.each<[string, unknown, string, string]>([
-    ["has no such input", { inputs: [{ ...X, name: "w" }] }, "invalid_tensor", "inputs[0].name"],
-    ["lacks an input", { inputs: [X] }, "invalid_tensor", "inputs"],
-    ["names one twice", { inputs: [X, PICTURES, TWIN] }, "invalid_request", "inputs[2].name"],
-    ["is of another datatype", withX({ datatype: "FP64" }), "invalid_tensor", "inputs[0].datatype"],
-    ["is of another shape", withX({ shape: [2] }), "invalid_tensor", "inputs[0].shape"],
-    ["is a batch too large", withX({ shape: [5, 2] }), "batch_too_large", "inputs[0].shape[0]"],
-    [
-      "has other bytes than its shape",
-      withX({ shape: [2, 2] }),
-      "invalid_tensor",
-      "inputs[0].parameters.binary_data_size",
-    ],
-    [
-      "has more texts than its shape",
-      { inputs: [X, { ...PICTURES, shape: [2] }] },
-      "invalid_tensor",
-      "inputs[1].parameters.binary_data_size",
-    ],
-    [
-      "reads memory of others",
-      withX({ parameters: { ...X.parameters, shared_memory_region: "a" } }),
-      "invalid_request",
-      "inputs[0].parameters.shared_memory_region",
-    ],
-    [
-      "goes on with a sequence of others",
-      { inputs: [X, PICTURES], parameters: { sequence_id: 1 } },
-      "invalid_request",
-      "parameters.sequence_id",
-    ],
-    [
-      "has no such output",
-      { inputs: [X, PICTURES], outputs: [{ name: "w" }] },
-      "invalid_tensor",
-      "outputs[0].name",
-    ],
-  ])("is refused when it %s", (_, header, code, field) => {
-    const refusal = (): unknown => {
-      try {
-        return decode(header);
-      } catch (error) {
-        if (error instanceof NearsideError) return { code: error.code, field: error.field };
-        throw error;
-      }
-    };
-    expect(refusal()).toEqual({ code, field });
-  });
-
-  it("is refused when bytes are left over", () => {
-    expect(() => decode({ inputs: [X, PICTURES] }, [...BYTES, 0])).toThrow("belong to no tensor");
+  it.each<[string, readonly TensorSpec[], number[], string]>([
+    ["the model has two inputs", [x("INT8", 1), { ...x("INT8", 1), name: "z" }], [1], "one input"],
+    ["the model has none", [], [1], "one input"],
+    ["two dimensions are open", [x("INT8", -1, -1)], [1], "one dimension of variable size"],
+    ["it would be several strings", [x("BYTES", 2)], [65], "a single string"],
+    ["bytes are missing", [x("INT16", 2)], [1, 0, 2], "The 3 bytes are no INT16 tensor"],
+    ["bytes are left over", [x("INT16", -1)], [1, 0, 2], "The 3 bytes are no INT16 tensor"],
+    ["it is too large a batch", [x("INT8", -1)], [1, 2, 3, 4, 5], "4 inputs at most"],
+  ])("is refused when %s", (_, inputs, bytes, words) => {
+    expect(() => decode(inputs, ...bytes)).toThrow(words);
   });
 });

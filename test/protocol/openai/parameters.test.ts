@@ -1,21 +1,25 @@
 import { describe, expect, it } from "vitest";
 
 import { NearsideError } from "../../../src/errors.ts";
-import { checkParameters } from "../../../src/protocol/openai/parameters.ts";
+import { checkEmbedding, checkParameters } from "../../../src/protocol/openai/parameters.ts";
 
 const CHAT = "v1/chat/completions";
 const USER = { role: "user", content: "hello" };
 
+type Body = Readonly<Record<string, unknown>>;
+
 /** The place that is refused; undefined when nothing is. */
-function refused(path: string, body: Readonly<Record<string, unknown>>): string | undefined {
+function refusedBy(check: () => void): string | undefined {
   try {
-    checkParameters(path, body);
+    check();
     return undefined;
   } catch (error) {
     if (error instanceof NearsideError && error.code === "invalid_request") return error.field;
     throw error;
   }
 }
+
+const refused = (path: string, body: Body) => refusedBy(() => checkParameters(path, body));
 
 describe("checkParameters", () => {
   it.each([
@@ -66,5 +70,19 @@ describe("checkParameters", () => {
     for (const value of [undefined, null, 7, [], [[]], ["a", 1], [{}], [-1]]) {
       expect(refused(path, { [name]: value })).toBe(name);
     }
+  });
+});
+
+describe("checkEmbedding", () => {
+  it.each([
+    ["encoding_format", ["float", "base64", null, undefined], ["hex", "", 1, true]],
+    ["dimensions", [1, 384, null], [0, 385, 1.5, "2", Number.NaN]],
+    ["user", ["ada", "", null], [7, {}, ["ada"]]],
+    ["input", ["", ["a"], [0], [[1], [2, 3]]], [null, 7, [], [[]], ["a", 1], [-1], [1.5], [[[1]]]]],
+  ])("knows what %s may be", (name, good, bad) => {
+    const refusal = (value: unknown) =>
+      refusedBy(() => checkEmbedding({ input: "a", [name]: value }, 384));
+    for (const value of good) expect(refusal(value)).toBeUndefined();
+    for (const value of bad) expect(refusal(value)).toBe(name);
   });
 });

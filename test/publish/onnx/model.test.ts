@@ -27,7 +27,7 @@ import { DATATYPES, type NumericDatatype } from "../../../src/runtime/tensor.ts"
 import { linearGraph } from "../../support/graphs.ts";
 import { asVersion } from "../support.ts";
 
-const BFLOAT16 = 16;
+const FLOAT8 = 17;
 
 function tensor(init: Parameters<typeof create<typeof TensorProtoSchema>>[1]) {
   return create(TensorProtoSchema, Object.assign({ name: "W" }, init));
@@ -120,6 +120,7 @@ describe("initializerBytes", () => {
     ["UINT8", { int32Data: [1, 255] }, little(Uint8Array.of(1, 255))],
     ["BOOL", { int32Data: [1, 0] }, [1, 0]],
     ["FP16", { int32Data: [0x3c00, 0xc000] }, little(Uint16Array.of(0x3c00, 0xc000))],
+    ["BF16", { int32Data: [0x3f80, 0xc000] }, little(Uint16Array.of(0x3f80, 0xc000))],
   ])("reads %s from the field of its own, as from raw_data", (datatype, field, bytes) => {
     const common = { dataType: DATATYPES[datatype].onnx, dims: [2n] };
     expect([...initializerBytes(tensor({ ...common, ...field }))]).toEqual(bytes);
@@ -137,7 +138,7 @@ describe("initializerBytes", () => {
 
   it("passes on raw bytes of element types that Nearside doesn't carry", () => {
     const bytes = Uint8Array.of(1, 2, 3, 4);
-    const raw = tensor({ dataType: BFLOAT16, dims: [2n], rawData: bytes });
+    const raw = tensor({ dataType: FLOAT8, dims: [2n], rawData: bytes });
     expect(initializerBytes(raw)).toEqual(bytes);
   });
 
@@ -148,8 +149,8 @@ describe("initializerBytes", () => {
       "unsupported_datatype",
     ],
     [
-      "bfloat16 in a field of its own",
-      { dataType: BFLOAT16, dims: [1n], int32Data: [1] },
+      "an 8-bit float in a field of its own",
+      { dataType: FLOAT8, dims: [1n], int32Data: [1] },
       "unsupported_datatype",
     ],
     [
@@ -188,8 +189,8 @@ describe("datatypeOf", () => {
   });
 
   it("names what it doesn't know, and what it does", () => {
-    expect(() => datatypeOf(BFLOAT16, "hidden")).toThrow(
-      /^"hidden" has ONNX element type 16; supported are FP32, .*UINT64\.$/,
+    expect(() => datatypeOf(FLOAT8, "hidden")).toThrow(
+      /^"hidden" has ONNX element type 17; supported are FP32, .*BF16\.$/,
     );
   });
 });

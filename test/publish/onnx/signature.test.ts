@@ -88,11 +88,11 @@ describe("signature", () => {
       "a datatype that isn't carried",
       changed(({ graph: { input } }) => {
         input[0]!.type = create(TypeProtoSchema, {
-          value: { case: "tensorType", value: { elemType: 16, shape: {} } },
+          value: { case: "tensorType", value: { elemType: 17, shape: {} } },
         });
       }),
       "unsupported_datatype",
-      /"x" has ONNX element type 16/,
+      /"x" has ONNX element type 17/,
     ],
   ])("refuses %s", (_, onnx, code, message) => {
     expect(() => signature(onnx)).toThrow(

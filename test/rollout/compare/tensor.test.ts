@@ -13,6 +13,11 @@ const halves = (...bits: number[]): Tensor => ({
   shape: [bits.length],
   data: Uint16Array.from(bits),
 });
+const upperHalves = (...bits: number[]): Tensor => ({
+  datatype: "BF16",
+  shape: [bits.length],
+  data: Uint16Array.from(bits),
+});
 const integers = (...data: bigint[]): Tensor => ({
   datatype: "INT64",
   shape: [data.length],
@@ -33,6 +38,7 @@ describe("compareTensors", () => {
     ["zeros of both signs", floats(0), floats(-0), 0],
     ["no elements", floats(), floats(), 0],
     ["halves", halves(0x3c00), halves(0x3800), 0.5],
+    ["upper halves", upperHalves(0x3f80), upperHalves(0x3f00), 0.5],
     ["integers of 64 bits", integers(3n, 2n ** 62n), integers(4n, 2n ** 62n), 0.25],
     ["equal strings", strings("a", "b"), strings("a", "b"), 0],
     ["other strings", strings("a", "b"), strings("a", "c"), 1],

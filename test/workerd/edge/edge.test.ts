@@ -31,7 +31,7 @@ beforeAll(async () => {
     manifests.push(await publishGraph(env.MODELS, `five${index}`, linearGraph(2, 4 + index)));
   }
   const damaged = manifests.find(({ name }) => name === "damaged");
-  await env.MODELS.put(blobKey(damaged?.graph.digest ?? ""), "not what the digest says");
+  await env.MODELS.put(blobKey(damaged?.graph?.digest ?? ""), "not what the digest says");
   await putCatalog(env.CATALOG, manifests);
 });
 

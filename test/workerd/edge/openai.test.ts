@@ -57,8 +57,12 @@ beforeAll(async () => {
         canary: { state: "ENABLED", variants: { old: 1 }, defaultVariant: "old" },
         llama: {
           state: "ENABLED",
-          variants: { next: { version: 2, placement: "origin" } },
+          variants: {
+            next: { version: 2, placement: "origin" },
+            old: { version: 1, placement: "origin" },
+          },
           defaultVariant: "next",
+          targeting: { if: [{ "==": [{ var: "targetingKey" }, "ada"] }, "old", "next"] },
         },
       },
     },
@@ -140,7 +144,14 @@ describe("a completion", () => {
       "2",
       "next",
     ]);
-    expect(headers.get("nearside-reason")).toBe("STATIC");
+    expect(headers.get("nearside-reason")).toBe("TARGETING_MATCH");
+  });
+
+  it("of a flag's version is chosen for the user that the body names", async () => {
+    const { chat, origin } = edgeWith(() => Response.json(answer));
+    const { headers } = await chat({ model: "llama", user: "ada" });
+    expect(headers.get("nearside-variant")).toBe("old");
+    expect(sent(origin.asked[0])).toMatchObject({ user: "ada" });
   });
 
   it.each<[string, object, string]>([

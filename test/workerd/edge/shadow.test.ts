@@ -356,7 +356,7 @@ describe("a shadow that fails", () => {
     const context = { now: () => Date.now(), waitUntil: () => {} };
     await isolate.host.use(versions[2], context, ({ session }) => {
       const trap = new TrapError(new WebAssembly.RuntimeError("unreachable"));
-      vi.spyOn(session, "run").mockImplementation(() => {
+      vi.spyOn(session, "runAndRead").mockImplementation(() => {
         vi.spyOn(session, "trap", "get").mockReturnValue(trap);
         throw trap;
       });

@@ -197,7 +197,7 @@ describe("POST /v1/predict/{model}", () => {
     expect(await again.text()).toContain("application/json, text/csv");
   });
 
-  it.each(["gzip", "br", "gzip, identity"])(
+  it.each(["zstd", "br", "gzip, identity"])(
     "refuses a body in the content coding %s instead of classifying its bytes",
     async (coding) => {
       const response = await edge.send("/v1/predict/bytes", {
@@ -212,6 +212,19 @@ describe("POST /v1/predict/{model}", () => {
       });
     },
   );
+
+  it("classifies what a compressed body holds, and not its own bytes", async () => {
+    const bytes = new Uint8Array(100).fill(200);
+    const predict = async (body: BodyInit, headers: Record<string, string>): Promise<unknown> => {
+      const type = { "content-type": "application/octet-stream" };
+      const init = { method: "POST", headers: { ...type, ...headers }, body };
+      return (await edge.send("/v1/predict/bytes", init)).json();
+    };
+    const zipped = new Blob([bytes]).stream().pipeThrough(new CompressionStream("gzip"));
+    const answer = await predict(zipped, { "content-encoding": "gzip" });
+    expect(answer).toMatchObject([{ label: "high" }, { label: "low" }]);
+    expect(answer).toEqual(await predict(bytes, {}));
+  });
 
   it("takes the content coding identity", async () => {
     const response = await edge.send("/v1/predict/shape", {

@@ -6,7 +6,15 @@ import { OrtError, TrapError } from "../../../src/runtime/errors.ts";
 import { startOrt } from "../../../src/runtime/ort-module.ts";
 import { createSession } from "../../../src/runtime/create-session.ts";
 import { OrtSession } from "../../../src/runtime/session.ts";
-import { DATATYPES, type Datatype, type Tensor, arrayOf } from "../../../src/runtime/tensor.ts";
+import { GraphBuilder } from "../../../src/publish/onnx/graph-builder.ts";
+import {
+  DATATYPES,
+  type Datatype,
+  type Tensor,
+  arrayOf,
+  floatsOfBf16,
+  toBf16,
+} from "../../../src/runtime/tensor.ts";
 import {
   gatherGraph,
   identityGraph,
@@ -67,6 +75,22 @@ describe("OrtSession", () => {
     }
     const scalar = sample(datatype, []);
     expect((await sessionOf(identityGraph(datatype, 0))).run({ x: scalar })).toEqual({ y: scalar });
+  });
+
+  it("computes with BF16 where ORT does, and gives it out as bits", async () => {
+    const graph = new GraphBuilder("bf16");
+    graph.input("x", "FP32", ["n"]);
+    graph.op("Cast", ["x"], { to: DATATYPES.BF16.onnx }, "half");
+    graph.op("Cast", ["half"], { to: DATATYPES.FP32.onnx }, "whole");
+    graph.output("half", "BF16", ["n"]);
+    graph.output("whole", "FP32", ["n"]);
+    const session = await sessionOf(graph.toBytes());
+    const values = [1, -2.5, 1 / 3, 1e-30];
+    const x = { datatype: "FP32", shape: [4], data: Float32Array.from(values) } as const;
+    const { half, whole } = session.run({ x });
+    const bits = Uint16Array.from(values, toBf16);
+    expect(half).toEqual({ datatype: "BF16", shape: [4], data: bits });
+    expect(whole?.data).toEqual(floatsOfBf16(bits));
   });
 
   it("loads weights as external data, with the same outputs", async () => {

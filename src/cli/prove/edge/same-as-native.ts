@@ -4,7 +4,7 @@ import { buildModel } from "../../../publish/build.ts";
 import { ReferenceSession } from "../../../publish/onnx/reference-session.ts";
 import { feedsOf, type FixtureTensor, readFixtures } from "../../../publish/source.ts";
 import type { Tensor } from "../../../runtime/tensor.ts";
-import { modelFolders } from "../../examples.ts";
+import { graphFolders } from "../../examples.ts";
 import { type Check, hold, rounded } from "../check.ts";
 import { type Edge, cosine, infer } from "./edge-client.ts";
 
@@ -23,7 +23,7 @@ export const sameAsNative: Check<Edge> = {
   claim: "every model answers in workerd what onnxruntime-node answers on the same bytes",
   async run(edge) {
     const figures: Record<string, number> = {};
-    for (const folder of await modelFolders()) {
+    for (const folder of await graphFolders()) {
       const name = path.basename(folder);
       const { onnx, source } = await buildModel(folder);
       const native = await ReferenceSession.create(onnx);

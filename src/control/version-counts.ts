@@ -1,0 +1,84 @@
+import type { RequestEvent, UsageEvent } from "../billing/usage-event.ts";
+import type { VersionCounts } from "../telemetry/statistics.ts";
+
+const TABLE = `
+  CREATE TABLE IF NOT EXISTS version_counts (
+    version INTEGER PRIMARY KEY,
+    first INTEGER NOT NULL,
+    last INTEGER NOT NULL,
+    succeeded INTEGER NOT NULL,
+    succeeded_ns INTEGER NOT NULL,
+    failed INTEGER NOT NULL,
+    failed_ns INTEGER NOT NULL
+  )`;
+
+const ADD = `
+  INSERT INTO version_counts (version, first, last, succeeded, succeeded_ns, failed, failed_ns)
+  VALUES (?, ?, ?, ?, ?, ?, ?)
+  ON CONFLICT (version) DO UPDATE SET
+    first = min(first, excluded.first),
+    last = max(last, excluded.last),
+    succeeded = succeeded + excluded.succeeded,
+    succeeded_ns = succeeded_ns + excluded.succeeded_ns,
+    failed = failed + excluded.failed,
+    failed_ns = failed_ns + excluded.failed_ns`;
+
+const NS_PER_MS = 1_000_000;
+
+interface Row extends Record<string, SqlStorageValue> {
+  version: number;
+  first: number;
+  last: number;
+  succeeded: number;
+  succeeded_ns: number;
+  failed: number;
+  failed_ns: number;
+}
+
+/** The requests of one model, a row of sums for each version: in the SQLite of the model's Durable Object. */
+export class SqlVersionCounts {
+  readonly #sql: SqlStorage;
+
+  constructor(sql: SqlStorage) {
+    this.#sql = sql;
+    sql.exec(TABLE);
+  }
+
+  /** Adds requests; shadows are nobody's. The caller sees to it that each id comes once. */
+  add(events: readonly UsageEvent[]): void {
+    const requests = events.filter((event) => event.kind === "request");
+    for (const [version, group] of Map.groupBy(requests, (event) => event.version)) {
+      const [succeeded, failed] = [true, false].map((isGood) =>
+        group.filter(({ outcome }) => (outcome === "ok") === isGood),
+      );
+      const times = group.map(({ at }) => Math.round(at));
+      this.#sql.exec(
+        ADD,
+        version,
+        Math.min(...times),
+        Math.max(...times),
+        succeeded?.length ?? 0,
+        nanoseconds(succeeded),
+        failed?.length ?? 0,
+        nanoseconds(failed),
+      );
+    }
+  }
+
+  list(): VersionCounts[] {
+    return this.#sql
+      .exec<Row>("SELECT * FROM version_counts ORDER BY version")
+      .toArray()
+      .map((row) => ({
+        version: row.version,
+        first: row.first,
+        last: row.last,
+        success: { count: row.succeeded, ns: row.succeeded_ns },
+        fail: { count: row.failed, ns: row.failed_ns },
+      }));
+  }
+}
+
+function nanoseconds(events: readonly RequestEvent[] = []): number {
+  return Math.round(events.reduce((sum, { milliseconds }) => sum + milliseconds * NS_PER_MS, 0));
+}
