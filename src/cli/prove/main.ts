@@ -4,6 +4,7 @@ import type { Verdict } from "./check.ts";
 /** Every proof, by the name of what it proves. */
 const PROOFS: Readonly<Record<string, () => Promise<Verdict>>> = {
   billing: async () => (await import("./billing/prove-billing.ts")).proveBilling(),
+  clients: async () => (await import("./clients/prove-clients.ts")).proveClients(),
   cold: async () => (await import("./cold/prove-cold.ts")).proveCold(),
   origin: async () => (await import("./origin/prove-origin.ts")).proveOrigin(),
   rollout: async () => (await import("./rollout/prove-rollout.ts")).proveRollout(),
