@@ -73,7 +73,9 @@ export async function countUsage(
     [...byModel].map(async ([model, group]) => {
       let isCounted = true;
       try {
-        await rolloutsOf(model).record(group.map(({ event }) => event));
+        const events = group.map(({ event }) => event);
+        const unsettled = events.flatMap(({ id }) => (unbilled.has(id) ? [id] : []));
+        await rolloutsOf(model).record(events, unsettled);
       } catch (error) {
         log.error("usage_not_counted", error, { model, events: group.length });
         isCounted = false;

@@ -35,18 +35,32 @@ interface Row extends Record<string, SqlStorageValue> {
   failed_ns: number;
 }
 
-/** The requests of one model, a row of sums for each version: in the SQLite of the model's Durable Object. */
+/** Ids that are remembered: a message that comes twice comes soon. Some 3 MB. */
+const MAX_RECENT = 20_000;
+
+/**
+ * The requests of one model, a row of sums for each version: in the SQLite of the model's Durable Object.
+ *
+ * The ids of what was counted stay in memory only: rows for them would cost more than everything else that is
+ * written for a request. So what the queue repeats just when the object is moved counts twice, which statistics bear
+ * and bills would not.
+ */
 export class SqlVersionCounts {
   readonly #sql: SqlStorage;
+  /** In the order in which they came. */
+  readonly #recent = new Set<string>();
 
   constructor(sql: SqlStorage) {
     this.#sql = sql;
     sql.exec(TABLE);
   }
 
-  /** Adds requests; shadows are nobody's. The caller sees to it that each id comes once. */
+  /** Adds requests, each id once; shadows are nobody's. */
   add(events: readonly UsageEvent[]): void {
-    const requests = events.filter((event) => event.kind === "request");
+    const unique = new Map(events.map((event) => [event.id, event]));
+    const requests = [...unique.values()]
+      .filter((event) => event.kind === "request")
+      .filter(({ id }) => !this.#recent.has(id));
     for (const [version, group] of Map.groupBy(requests, (event) => event.version)) {
       const [succeeded, failed] = [true, false].map((isGood) =>
         group.filter(({ outcome }) => (outcome === "ok") === isGood),
@@ -62,6 +76,15 @@ export class SqlVersionCounts {
         failed?.length ?? 0,
         nanoseconds(failed),
       );
+    }
+    this.#remember(requests);
+  }
+
+  #remember(events: readonly UsageEvent[]): void {
+    for (const { id } of events) this.#recent.add(id);
+    for (const id of this.#recent) {
+      if (this.#recent.size <= MAX_RECENT) return;
+      this.#recent.delete(id);
     }
   }
 

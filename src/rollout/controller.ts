@@ -207,17 +207,15 @@ export class RolloutController {
     return !isOver(transition);
   }
 
-  /**
-   * Counts events, each id once: those of the running rollout, and shadows of any other versions.
-   *
-   * @returns those that came for the first time
-   */
-  record(events: readonly UsageEvent[]): readonly UsageEvent[] {
+  /** Counts events, each id once: those of the running rollout, and shadows of any other versions. */
+  record(events: readonly UsageEvent[]): void {
     const { store, now } = this.#options;
     const latest = store.latest();
     const state = latest !== undefined && !isOver(latest) ? latest : undefined;
-    const fresh = events.filter(({ id }) => store.isNew(id, now()));
-    if (fresh.length === 0) return fresh;
+    const fresh = events.filter(
+      (event) => (state !== undefined || event.kind === "shadow") && store.isNew(event.id, now()),
+    );
+    if (fresh.length === 0) return;
     const stats = state && this.#stats(state);
     for (const event of fresh) {
       if (state !== undefined && stats !== undefined && isOf(event, state)) {
@@ -230,7 +228,6 @@ export class RolloutController {
       }
     }
     if (state !== undefined && stats !== undefined) store.saveStats(state.id, stats);
-    return fresh;
   }
 
   shadows(): ShadowPair[] {

@@ -100,6 +100,10 @@ export interface RolloutsOfModel {
   /** Counts of shadows outside rollouts, by pair of versions. */
   shadows(): Promise<unknown[]>;
   isRunning(): Promise<boolean>;
-  /** Counts events; each id once. */
-  record(events: UsageEvent[]): Promise<void>;
+  /**
+   * Counts events, each id once.
+   *
+   * @param unsettled ids of those that come again, because they can't be billed yet: only rollouts look at them now
+   */
+  record(events: UsageEvent[], unsettled?: string[]): Promise<void>;
 }

@@ -81,9 +81,13 @@ export class ModelRollouts extends DurableObject<Env> implements RolloutsOfModel
     return this.#controller.isRunning();
   }
 
-  async record(events: UsageEvent[]): Promise<void> {
+  async record(events: UsageEvent[], unsettled: string[] = []): Promise<void> {
+    const settled = events.filter(({ id }) => !unsettled.includes(id));
     // All of it or nothing: what was seen is not counted when it comes again.
-    this.ctx.storage.transactionSync(() => this.#counts.add(this.#controller.record(events)));
+    this.ctx.storage.transactionSync(() => {
+      this.#controller.record(events);
+      this.#counts.add(settled);
+    });
     await this.#seeToAlarm();
   }
 

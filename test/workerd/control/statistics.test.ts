@@ -82,9 +82,18 @@ describe("counts of a model's requests", () => {
     expect(counts).toMatchObject({ [one.model]: [{ success: { count: 1 } }], [two.model]: [] });
   });
 
-  it("remembers an event for as long as it keeps coming", async () => {
+  it("waits for what can't be billed yet, which comes again", async () => {
+    const { object, counts } = fresh();
+    const [billed, later] = [requestEvent(), requestEvent()];
+    await object.record([billed, later], [later.id]);
+    expect(await counts()).toMatchObject([{ success: { count: 1 } }]);
+    await object.record([later], []);
+    expect(await counts()).toMatchObject([{ success: { count: 2 } }]);
+  });
+
+  it("remembers a shadow for as long as it keeps coming", async () => {
     const { record, object } = fresh();
-    const event = requestEvent();
+    const event = shadowEvent();
     await record([event]);
     const seenAt = () =>
       runInDurableObject(object, (_, { storage }) => {
