@@ -1,3 +1,15 @@
+import {
+  add,
+  constant,
+  countDown,
+  get,
+  I32,
+  I32_ADD,
+  kernelModule,
+  set,
+  V128,
+} from "../../src/publish/wasm-kernel.ts";
+
 /**
  * The bytes of a WebAssembly module that imports `env.memory` and exports
  * `multiply(rows, columns, inner, a, aStride, b, bStride, c, cStride)`: c += a·b in float32, row-major,
@@ -5,29 +17,18 @@
  * Opcodes: https://webassembly.github.io/spec/core/binary/instructions.html
  */
 export function multiplyModule(): Uint8Array<ArrayBuffer> {
-  const parameters = Array.from({ length: PARAMETERS }, () => [I32]);
-  const type = [0x60, ...list(parameters), 0];
-  const code = [
-    ...list([
+  return kernelModule({
+    name: "multiply",
+    parameters: Array.from({ length: PARAMETERS }, () => I32),
+    results: [],
+    locals: [
       [I32_LOCALS, I32],
       [V128_LOCALS, V128],
-    ]),
-    ...multiplyCode(),
-    END,
-  ];
-  return Uint8Array.from([
-    ...text("\0asm").slice(1),
-    ...VERSION,
-    ...section(1, list([type])),
-    ...section(2, list([[...text("env"), ...text("memory"), 2, 0, 1]])),
-    ...section(3, list([[0]])),
-    ...section(7, list([[...text("multiply"), 0, 0]])),
-    ...section(10, list([[...length(code), ...code]])),
-  ]);
+    ],
+    code: multiplyCode(),
+  });
 }
 
-const VERSION = [1, 0, 0, 0];
-const [I32, V128, END] = [0x7f, 0x7b, 0x0b];
 const [PARAMETERS, I32_LOCALS, V128_LOCALS] = [9, 10, 11];
 const TILE_ROWS = [0, 1, 2, 3] as const;
 
@@ -85,34 +86,8 @@ function multiplyCode(): number[] {
   ]);
 }
 
-const I32_ADD = 0x6a;
-const I32_SUB = 0x6b;
 /** Memory arguments start with the alignment, as a power of two. */
 const FLOAT_ALIGNMENT = 2;
-
-function get(local: number): number[] {
-  return [0x20, local];
-}
-
-function set(local: number, value: readonly number[]): number[] {
-  return [...value, 0x21, local];
-}
-
-/** Below 64: one byte of signed LEB128. */
-function constant(value: number): number[] {
-  return [0x41, value];
-}
-
-function add(local: number, value: readonly number[]): number[] {
-  return set(local, [...get(local), ...value, I32_ADD]);
-}
-
-/** do { body } while ((local -= by) != 0) */
-function countDown(local: number, by: number, body: readonly number[]): number[] {
-  const [loop, empty, branchIf, tee] = [0x03, 0x40, 0x0d, 0x22];
-  const left = [...get(local), ...constant(by), I32_SUB, tee, local];
-  return [loop, empty, ...body, ...left, branchIf, 0, END];
-}
 
 function load(pointer: number, offset: number): number[] {
   return [...get(pointer), 0xfd, 0x00, FLOAT_ALIGNMENT, offset];
@@ -133,22 +108,4 @@ function multiplyAdd(sum: number, factor: number): number[] {
     [0xfd, 0xe4, 0x01],
   ];
   return [...get(sum), ...get(FACTOR), ...get(factor), ...product!, ...total!];
-}
-
-function section(id: number, content: readonly number[]): number[] {
-  return [id, ...length(content), ...content];
-}
-
-/** A vector of the format: its length, then its elements. */
-function list(elements: readonly (readonly number[])[]): number[] {
-  return [...length(elements), ...elements.flat()];
-}
-
-function text(name: string): number[] {
-  return list(Array.from(new TextEncoder().encode(name), (byte) => [byte]));
-}
-
-/** Unsigned LEB128 of two bytes at most. */
-function length(of: readonly unknown[]): number[] {
-  return of.length < 128 ? [of.length] : [(of.length & 127) | 128, of.length >> 7];
 }

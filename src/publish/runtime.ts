@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { mkdir, readFile } from "node:fs/promises";
 import path from "node:path";
 
-import { scanModule } from "../corpus/kernel-module.ts";
+import { scanModule } from "./corpus/kernel-module.ts";
 import { instantiate, type Startup } from "../runtime/ort-module.ts";
 import { unshareMemory } from "../runtime/unshare-memory.ts";
 import { installedVersion } from "./source.ts";

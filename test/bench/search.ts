@@ -3,7 +3,7 @@ import path from "node:path";
 import { bundleWorkers, startEdge } from "../../src/cli/local-stack.ts";
 import { CorpusBuilder } from "../../src/corpus/build.ts";
 import { memoryBytesOf } from "../../src/corpus/format.ts";
-import { scanModule } from "../../src/corpus/kernel-module.ts";
+import { scanModule } from "../../src/publish/corpus/kernel-module.ts";
 import { Scanner } from "../../src/corpus/scan.ts";
 import { viewOf } from "../../src/corpus/view.ts";
 import { publishCorpus } from "../../src/publish/corpus/publish-corpus.ts";

@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import type { CorpusManifest } from "../../src/catalog/corpus.ts";
 import { CorpusBuilder, type CorpusRow } from "../../src/corpus/build.ts";
 import { FORMAT, scratchOf } from "../../src/corpus/format.ts";
-import { scanModule } from "../../src/corpus/kernel-module.ts";
+import { scanModule } from "../../src/publish/corpus/kernel-module.ts";
 import { type LoadedCorpus, loadedFrom } from "../../src/corpus/load.ts";
 import { Scanner } from "../../src/corpus/scan.ts";
 import { viewOf } from "../../src/corpus/view.ts";

@@ -1,3 +1,19 @@
+import {
+  add,
+  constant,
+  countDown,
+  F32,
+  get,
+  I32,
+  I32_ADD,
+  I32_MUL,
+  I32_SHIFT_LEFT,
+  kernelModule,
+  set,
+  V128,
+  when,
+} from "../wasm-kernel.ts";
+
 /**
  * The bytes of a WebAssembly module that imports `env.memory` and exports
  * `scan(list, groups, vectors, scales, rowBytes, query, threshold, out) -> end of out`: for each group of four
@@ -8,26 +24,17 @@
  * Opcodes: https://webassembly.github.io/spec/core/binary/instructions.html
  */
 export function scanModule(): Uint8Array<ArrayBuffer> {
-  const parameters = [I32, I32, I32, I32, I32, I32, F32, I32].map((type) => [type]);
-  const type = [0x60, ...list(parameters), ...list([[I32]])];
-  const locals = list([
-    [6, I32],
-    [9, V128],
-  ]);
-  const code = [...locals, ...scanCode(), END];
-  return Uint8Array.from([
-    ...text("\0asm").slice(1),
-    ...VERSION,
-    ...section(1, list([type])),
-    ...section(2, list([[...text("env"), ...text("memory"), 2, 0, 1]])),
-    ...section(3, list([[0]])),
-    ...section(7, list([[...text("scan"), 0, 0]])),
-    ...section(10, list([[...length(code), ...code]])),
-  ]);
+  return kernelModule({
+    name: "scan",
+    parameters: [I32, I32, I32, I32, I32, I32, F32, I32],
+    results: [I32],
+    locals: [
+      [6, I32],
+      [9, V128],
+    ],
+    code: scanCode(),
+  });
 }
-
-const VERSION = [1, 0, 0, 0];
-const [I32, F32, V128, END] = [0x7f, 0x7d, 0x7b, 0x0b];
 
 /** Bytes of a row that one turn of the inner loop takes. */
 const STEP_BYTES = 32;
@@ -104,7 +111,6 @@ function scanCode(): number[] {
   return [...countDown(GROUPS, 1, group), ...get(OUT)];
 }
 
-const [I32_ADD, I32_SUB, I32_MUL, I32_SHIFT_LEFT] = [0x6a, 0x6b, 0x6c, 0x74];
 const DOT_I16 = [0xfd, 0xba, 0x01];
 const ADD_I32X4 = [0xfd, 0xae, 0x01];
 const TO_FLOATS = [0xfd, 0xfa, 0x01];
@@ -127,16 +133,6 @@ function shuffle(a: number, b: number, lanes: readonly number[]): number[] {
   return [...get(a), ...get(b), 0xfd, 0x0d, ...bytes];
 }
 
-const get = (local: number): number[] => [0x20, local];
-const set = (local: number, value: readonly number[]): number[] => [...value, 0x21, local];
-const add = (local: number, value: readonly number[]): number[] =>
-  set(local, [...get(local), ...value, I32_ADD]);
-
-/** Signed LEB128 of what is at least 0 and below 8192. */
-function constant(value: number): number[] {
-  return value < 64 ? [0x41, value] : [0x41, (value & 127) | 128, value >> 7];
-}
-
 const load = (pointer: number, how: readonly number[]): number[] => [...get(pointer), ...how];
 const store = (pointer: number, value: number, how: readonly number[]): number[] => [
   ...get(pointer),
@@ -154,32 +150,3 @@ const loadInt8s = (pointer: number, offset: number): number[] =>
 const loadI32 = (pointer: number, offset: number): number[] => load(pointer, [0x28, 2, offset]);
 const storeI32 = (offset: number): number[] => [0x36, 2, offset];
 const loadLane = (lane: number): number[] => [0xfd, 0x56, 2, 0, lane];
-
-/** do { body } while ((local -= by) != 0) */
-function countDown(local: number, by: number, body: readonly number[]): number[] {
-  const [loop, empty, branchIf, tee] = [0x03, 0x40, 0x0d, 0x22];
-  const left = [...get(local), ...constant(by), I32_SUB, tee, local];
-  return [loop, empty, ...body, ...left, branchIf, 0, END];
-}
-
-function when(body: readonly number[]): number[] {
-  return [0x04, 0x40, ...body, END];
-}
-
-function section(id: number, content: readonly number[]): number[] {
-  return [id, ...length(content), ...content];
-}
-
-/** A vector of the format: its length, then its elements. */
-function list(elements: readonly (readonly number[])[]): number[] {
-  return [...length(elements), ...elements.flat()];
-}
-
-function text(name: string): number[] {
-  return list(Array.from(new TextEncoder().encode(name), (byte) => [byte]));
-}
-
-/** Unsigned LEB128 of two bytes at most. */
-function length(of: readonly unknown[]): number[] {
-  return of.length < 128 ? [of.length] : [(of.length & 127) | 128, of.length >> 7];
-}
