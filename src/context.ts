@@ -18,7 +18,7 @@ import type { BlobContext } from "./store/blobs.ts";
 import type { TaskResources } from "./tasks/resources.ts";
 import type { Activity } from "./telemetry/activity.ts";
 import type { Log } from "./telemetry/log.ts";
-import type { StatisticsService } from "./telemetry/statistics.ts";
+import type { StatisticsReader } from "./telemetry/statistics.ts";
 import type { Timing } from "./telemetry/timing.ts";
 
 /** What an isolate keeps from request to request. */
@@ -46,7 +46,7 @@ export interface Isolate {
   /** The accounts' ledgers; without them whoever pays is refused. */
   readonly ledgers: LedgerService | undefined;
   /** What all isolates have answered; without it there are no statistics. */
-  readonly statistics: StatisticsService | undefined;
+  readonly statistics: StatisticsReader | undefined;
   /** The secret of whoever may override flags; nobody may when it is not set. */
   readonly adminToken: string | undefined;
 }

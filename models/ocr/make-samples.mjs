@@ -1,6 +1,6 @@
 /**
  * Writes samples/: ten pages as Debian's Chromium renders them, and in pages.json what is written on them and
- * where. Not needed to build, start or test Nearside; it says where the pictures come from:
+ * where; and pages that are harder to lay out than to read, with their text in layouts.json. Not needed to build, start or test Nearside; it says where the pictures come from:
  *
  *     apt-get install chromium fonts-liberation fonts-dejavu
  *     node models/ocr/make-samples.mjs
@@ -177,6 +177,48 @@ const SAMPLES = [
   },
 ];
 
+const WORDS = Array.from({ length: 5 }, (_, row) =>
+  Array.from({ length: 10 }, (__, at) => ["abc", "defg", "hi", "jkl"][(3 * row + at) % 4]).join(
+    " ",
+  ),
+);
+const FOX =
+  "The quick brown fox jumps over the lazy dog while 1234 clever badgers quietly watch from behind the old stone wall.";
+
+const SMALL_WORDS = {
+  width: 560,
+  height: 132,
+  body: `<p style="font: 11px/22px 'Liberation Sans'; word-spacing: 22px">${WORDS.join("<br>")}</p>`,
+  lines: WORDS,
+};
+
+const LAYOUTS = [
+  { file: "words.png", ...SMALL_WORDS },
+  {
+    file: "words-on-their-heads.png",
+    ...SMALL_WORDS,
+    body: `<div style="transform: rotate(180deg)">${SMALL_WORDS.body}</div>`,
+  },
+  {
+    file: "table.png",
+    width: 320,
+    height: 120,
+    body: `<table border="1" style="font: 18px 'Liberation Sans'; border-collapse: collapse">
+      <tr><td>Name</td><td>Price</td><td>Left</td></tr>
+      <tr><td>Apple</td><td>1.20</td><td>3</td></tr>
+      <tr><td>Pear</td><td>0.95</td><td>12</td></tr>
+    </table>`,
+    lines: ["Name Price Left", "Apple 1.20 3", "Pear 0.95 12"],
+  },
+  {
+    file: "strip.png",
+    width: 3000,
+    height: 60,
+    body: `<p style="font: 24px 'Liberation Sans'; white-space: nowrap">${FOX} ${FOX}</p>`,
+    lines: [`${FOX} ${FOX}`],
+  },
+];
+
 const FOLDER = path.join(import.meta.dirname, "samples");
 
 const browser = await chromium.launch({
@@ -189,8 +231,21 @@ for (const sample of SAMPLES) {
   pages.push({ file: sample.file, lines: await render(page, sample) });
   await page.close();
 }
+for (const { file, width, height, body } of LAYOUTS) {
+  const page = await browser.newPage();
+  await page.setViewportSize({ width, height });
+  await page.setContent(`<style>* { margin: 0 } p { padding: 11px }</style>${body}`);
+  await page.screenshot({ path: path.join(FOLDER, file) });
+  await page.close();
+}
 await browser.close();
-await writeFile(path.join(FOLDER, "pages.json"), `${JSON.stringify(pages, undefined, 1)}\n`);
+const layouts = LAYOUTS.map(({ file, lines }) => ({ file, lines }));
+for (const [name, content] of [
+  ["pages.json", pages],
+  ["layouts.json", layouts],
+]) {
+  await writeFile(path.join(FOLDER, name), `${JSON.stringify(content, undefined, 1)}\n`);
+}
 
 async function render(page, sample) {
   const { width, height, style, lines, turn } = sample;

@@ -29,6 +29,8 @@ export const TensorSpec = v.object({
   name: v.string(),
   datatype: v.picklist(Object.keys(DATATYPES) as [Datatype, ...Datatype[]]),
   shape: v.array(v.pipe(v.number(), v.safeInteger(), v.minValue(-1))),
+  /** Of an input: what the graph calls each axis. Axes of one name have one size. Older manifests say nothing of it. */
+  axes: v.optional(v.array(v.nullable(v.string()))),
 });
 export type TensorSpec = v.InferOutput<typeof TensorSpec>;
 

@@ -1,4 +1,13 @@
-import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import {
+  copyFile,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  writeFile,
+} from "node:fs/promises";
 import path from "node:path";
 import { promisify } from "node:util";
 import { gzip } from "node:zlib";
@@ -10,16 +19,17 @@ import { runQuietly } from "./processes.ts";
 
 const SOURCE = path.join(ROOT, "src/client");
 
-/** What `nearside/client` is, by package.json. */
+/** A package of its own, without dependencies; `nearside/client` is in it, here and for those who install it. */
 export const CLIENT_FOLDER = path.join(ROOT, "dist/client");
 
 /** What a page may pay for the client. */
 export const CLIENT_LIMIT_BYTES = 6_000;
 
-/** `npm run build:client`: one minified module, and its types. */
+/** `npm run build:client`: a package of one minified module, and its types. */
 export async function buildClient(): Promise<number> {
   const bytes = await writeClient();
   console.log(`dist/client/index.js: ${bytes} bytes gzipped; ${CLIENT_LIMIT_BYTES} is the limit.`);
+  console.log("It is a package: `npm pack ./dist/client` makes a tarball of it.");
   return bytes > CLIENT_LIMIT_BYTES ? 1 : 0;
 }
 
@@ -44,6 +54,9 @@ export async function writeClient(): Promise<number> {
       logLevel: "error",
     });
     const { length } = await promisify(gzip)(await readFile(script), { level: 9 });
+    await writeFile(path.join(fresh, "package.json"), await packageJson());
+    await copyFile(path.join(SOURCE, "README.md"), path.join(fresh, "README.md"));
+    await copyFile(path.join(ROOT, "LICENSE"), path.join(fresh, "LICENSE"));
     for (const file of await readdir(fresh)) {
       if (file.endsWith(".d.ts")) await nameScripts(path.join(fresh, file));
       await rename(path.join(fresh, file), path.join(CLIENT_FOLDER, file));
@@ -52,6 +65,18 @@ export async function writeClient(): Promise<number> {
   } finally {
     await rm(fresh, { recursive: true, force: true });
   }
+}
+
+/** The repository's own is private: it would bring its users the models' whole toolchain. */
+async function packageJson(): Promise<string> {
+  const { name, version, license } = JSON.parse(
+    await readFile(path.join(ROOT, "package.json"), "utf8"),
+  ) as Readonly<Record<string, string>>;
+  const description = "The client of Nearside's edge, for browsers, Node and Workers.";
+  const exports = { "./client": { types: "./index.d.ts", default: "./index.js" } };
+  const engines = { node: ">=20.3" };
+  const manifest = { name, version, description, license, type: "module", exports, engines };
+  return `${JSON.stringify({ ...manifest, sideEffects: false }, undefined, 2)}\n`;
 }
 
 /** Declarations name each other as sources do, which a consumer's compiler need not allow. */

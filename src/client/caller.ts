@@ -1,5 +1,5 @@
 import { Deadline } from "./deadline.ts";
-import { type NearsideError, refusalOf } from "./error.ts";
+import { type NearsideError, invalidInput, refusalOf } from "./error.ts";
 import { type Meta, metaOf } from "./meta.ts";
 import { RetryBudget, retryDelayMs } from "./retry.ts";
 
@@ -35,6 +35,7 @@ export interface CallOptions {
    * not made again.
    */
   readonly idempotencyKey?: string | false | undefined;
+  /** Instead of the client's own of the same names. */
   readonly headers?: Readonly<Record<string, string>> | undefined;
 }
 
@@ -112,15 +113,18 @@ export class Caller {
     read: (response: Response, attempts: number) => Promise<T>,
   ): Promise<T> {
     const { retries = this.#options.retries ?? RETRIES } = options;
+    const url = this.#url(wire);
     const headers = this.#headers(wire, options, retries);
     const isSafe =
       wire.kind === "safe" ||
-      headers["idempotency-key"] !== undefined ||
+      headers.has("idempotency-key") ||
       (this.#options.key === undefined && wire.kind !== "stream");
     this.#budget.deposit();
     for (let attempt = 1; ; attempt++) {
       try {
-        return await deadline.within(this.#once(wire, headers, deadline, (r) => read(r, attempt)));
+        return await deadline.within(
+          this.#once(url, wire.body, headers, deadline, (r) => read(r, attempt)),
+        );
       } catch (thrown) {
         const error: NearsideError = deadline.errorOf(thrown);
         const delay = retryDelayMs(error, attempt, isSafe, Math.random);
@@ -132,17 +136,16 @@ export class Caller {
   }
 
   async #once<T>(
-    { path, body }: Wire,
-    headers: Readonly<Record<string, string>>,
+    url: string,
+    body: Wire["body"],
+    headers: Headers,
     deadline: Deadline,
     read: (response: Response) => Promise<T>,
   ): Promise<T> {
-    const response = await this.#fetch(this.#options.baseUrl + path, {
+    headers.set("nearside-timeout-ms", String(Math.max(1, Math.floor(deadline.leftMs))));
+    const response = await this.#fetch(url, {
       method: body === undefined ? "GET" : "POST",
-      headers: {
-        ...headers,
-        "nearside-timeout-ms": String(Math.max(1, Math.floor(deadline.leftMs))),
-      },
+      headers,
       signal: deadline.signal,
       ...(body !== undefined && { body }),
     });
@@ -150,21 +153,41 @@ export class Caller {
     return read(response);
   }
 
-  #headers(wire: Wire, options: CallOptions, retries: number): Record<string, string> {
+  #url({ path }: Wire): string {
+    const url = this.#options.baseUrl + path;
+    if (/^https?:/i.test(url) && URL.canParse(url)) return url;
+    throw invalidInput("baseUrl", `must be an address that begins with "https://"`);
+  }
+
+  #headers(wire: Wire, options: CallOptions, retries: number): Headers {
     const { key, user: everyone } = this.#options;
-    const { user = everyone, placement, idempotencyKey, headers } = options;
+    const { user = everyone, placement, idempotencyKey } = options;
     const mayRepeat = key !== undefined && retries > 0 && wire.kind === undefined;
     const once = idempotencyKey ?? (mayRepeat && randomKey());
-    return {
+    const own = {
       ...(key !== undefined && { authorization: `Bearer ${key}` }),
       ...(user !== undefined && { "nearside-user": user }),
       ...(placement !== undefined && { "nearside-placement": placement }),
       ...(once !== false && { "idempotency-key": once }),
       ...wire.headers,
-      ...headers,
     };
+    const headers = new Headers();
+    // One by one, because together names that differ in case would both be sent.
+    for (const [name, value] of [own, options.headers ?? {}].flatMap(Object.entries<string>)) {
+      // Not every platform refuses them; its error would tell a secret.
+      if (/[\u0100-\uffff]/.test(value)) throw unsendable(name);
+      try {
+        headers.set(name, value);
+      } catch {
+        throw unsendable(name);
+      }
+    }
+    return headers;
   }
 }
+
+const unsendable = (header: string): NearsideError =>
+  invalidInput(header, "must be what a header can carry, which is Latin letters alone");
 
 /** `crypto.randomUUID` is for secure contexts alone, which a page in development may not be. */
 function randomKey(): string {

@@ -78,6 +78,11 @@ export class NearsideError extends Error {
 
 const NAMES: Readonly<Record<string, string>> = { aborted: "AbortError", timeout: "TimeoutError" };
 
+/** Of what the caller said and can't be sent: it is never asked. */
+export function invalidInput(field: string, must: string, cause?: unknown): NearsideError {
+  return new NearsideError("invalid_input", `"${field}" ${must}.`, { field, cause });
+}
+
 /** Reads a refusal: problem+json, or the error of the Open Inference Protocol or of OpenAI's API. */
 export async function refusalOf(response: Response, now: number): Promise<NearsideError> {
   const { status, headers } = response;

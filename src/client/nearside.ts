@@ -12,7 +12,7 @@ import type {
 import { type StreamInput, TextStream } from "./stream.ts";
 import type { Datatype, Tensor, TensorInput } from "./tensor.ts";
 import { HEADER_LENGTH, decodeTensors, encodeTensors } from "./tensors.ts";
-import { JSON_TYPE, jsonBody } from "./utf8.ts";
+import { JSON_TYPE, jsonBody, jsonText } from "./utf8.ts";
 
 type TensorsOf<Types> = {
   readonly [Name in keyof Types]: Tensor<Extract<Types[Name], Datatype>>;
@@ -27,7 +27,7 @@ type InputsOf<Types> = {
  *
  * @example
  * import { Nearside } from "nearside/client";
- * import type { Models } from "./models.d.ts"; // written by `npx nearside types`
+ * import type { Models } from "./models.d.ts"; // which whoever runs the edge writes by `nearside types`
  *
  * const nearside = new Nearside<Models>({ baseUrl: "https://edge.example.com", key: "nsk_live_…" });
  * const vector = await nearside.embed("minilm", "Where is the nearest data centre?");
@@ -76,7 +76,10 @@ export class Nearside<Models = AnyModels> {
       model,
       texts,
       { ...options, parameters: { corpus, top, filter } },
-      (json) => json as Texts extends string ? Match[] : Match[][],
+      (json) => {
+        const found = typeof texts === "string" ? matchesOf(json) : listOf(json).map(matchesOf);
+        return found as Texts extends string ? Match[] : Match[][];
+      },
     );
   }
 
@@ -96,22 +99,21 @@ export class Nearside<Models = AnyModels> {
     inputs: InputsOf<(Models[Name] & Graph)["inputs"]>,
     { outputs, version, ...options }: InferOptions<VersionOf<Models, Name>, Output> = {},
   ): Call<TensorsOf<Pick<(Models[Name] & Graph)["outputs"], Output>>> {
-    const { body, headerLength } = encodeTensors(
-      inputs as Readonly<Record<string, TensorInput>>,
-      outputs,
-    );
-    const reply = this.#caller.call(
-      {
-        path: `/v2/models/${pathOf(model, version)}/infer`,
-        body,
-        headers: {
-          "content-type": "application/octet-stream",
-          [HEADER_LENGTH]: String(headerLength),
+    const ask = async (): Promise<Reply> => {
+      const { body, headerLength } = encodeTensors(
+        inputs as Readonly<Record<string, TensorInput>>,
+        outputs,
+      );
+      return this.#caller.call(
+        {
+          path: `/v2/models/${pathOf(model, version)}/infer`,
+          body,
+          headers: { "content-type": OCTETS, [HEADER_LENGTH]: String(headerLength) },
         },
-      },
-      options,
-    );
-    return callOf(reply, ({ meta, response }) => {
+        options,
+      );
+    };
+    return callOf(ask(), ({ meta, response }) => {
       const length = meta.headers.get(HEADER_LENGTH);
       const tensors: unknown = decodeTensors(
         response,
@@ -121,7 +123,11 @@ export class Nearside<Models = AnyModels> {
     });
   }
 
-  /** Goes on with a conversation, or with a `prompt`, as text that comes as it is written. */
+  /**
+   * Goes on with a conversation, or with a `prompt`, as text that comes as it is written.
+   *
+   * @throws NearsideError `invalid_input` at once, for what JSON can't say
+   */
   stream<Name extends NameOf<Models, "text-generation">>(
     model: Name,
     input: StreamInput,
@@ -190,9 +196,12 @@ function pathOf(model: string, version: unknown): string {
   return version === undefined ? name : `${name}/versions/${encodeURIComponent(String(version))}`;
 }
 
-/** A raw body's parameters. */
+/** A raw body's parameters: what JSON leaves out is left out here, too. */
 function queryOf(parameters: Readonly<Record<string, unknown>> = {}): string {
-  const pairs = Object.entries(parameters).map(([name, value]) => [name, String(value)]);
+  const pairs = Object.entries(parameters).flatMap(([name, value]) => {
+    const text = typeof value === "string" ? value : jsonText(value);
+    return text === undefined ? [] : [[name, text]];
+  });
   return pairs.length === 0 ? "" : `?${new URLSearchParams(pairs)}`;
 }
 
@@ -217,5 +226,14 @@ function listOf(json: unknown): readonly unknown[] {
   throw new NearsideError("invalid_answer", "The answer is no list.");
 }
 
-const vectorOf = (json: unknown): Float32Array =>
-  Float32Array.from(listOf(json) as readonly number[]);
+function vectorOf(json: unknown): Float32Array {
+  const numbers = listOf(json);
+  if (numbers.every((one) => typeof one === "number")) return Float32Array.from(numbers);
+  throw new NearsideError("invalid_answer", "The answer is no vector.");
+}
+
+function matchesOf(json: unknown): Match[] {
+  const matches = listOf(json) as Match[];
+  if (matches.every((one: Match | null) => typeof one?.id === "string")) return matches;
+  throw new NearsideError("invalid_answer", "The answer is no list of matches.");
+}

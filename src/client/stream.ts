@@ -1,5 +1,5 @@
 import type { OpenReply } from "./caller.ts";
-import { NearsideError, errorOf, jsonOf, objectOf } from "./error.ts";
+import { NearsideError, errorOf, invalidInput, jsonOf, objectOf } from "./error.ts";
 import { type Meta, nanoOf } from "./meta.ts";
 
 export interface ChatMessage {
@@ -26,7 +26,8 @@ export interface StreamEvent {
 }
 
 /**
- * A text on its way. Nothing is asked before it is read; leaving the loop ends the request.
+ * A text on its way, which can be read once. Nothing is asked before it is read, or its meta is; leaving the loop
+ * ends the request.
  *
  * @example
  * const stream = nearside.stream("scribe", { messages: [{ role: "user", content: "Tell me." }] });
@@ -36,6 +37,7 @@ export interface StreamEvent {
 export class TextStream implements AsyncIterable<StreamEvent> {
   readonly #open: () => Promise<OpenReply>;
   #reply: Promise<OpenReply> | undefined;
+  #isRead = false;
   #told: { costNano?: number | undefined; receipt?: string | undefined } = {};
 
   constructor(open: () => Promise<OpenReply>) {
@@ -47,6 +49,14 @@ export class TextStream implements AsyncIterable<StreamEvent> {
     return { ...(await this.#begin()).meta, ...this.#told };
   }
 
+  /** Ends the request of whoever has asked for its meta, and reads no more. */
+  async cancel(): Promise<void> {
+    if (this.#isRead) return;
+    this.#isRead = true;
+    const reply = await this.#reply?.catch(() => undefined);
+    await reply?.body.cancel().catch(() => {});
+  }
+
   /** All of the text. @throws NearsideError */
   async text(): Promise<string> {
     let whole = "";
@@ -56,6 +66,8 @@ export class TextStream implements AsyncIterable<StreamEvent> {
 
   /** @throws NearsideError when it fails, or ends before it is over */
   async *[Symbol.asyncIterator](): AsyncGenerator<StreamEvent, void> {
+    if (this.#isRead) throw invalidInput("stream", "can be read once, and has been");
+    this.#isRead = true;
     const { body, deadline } = await this.#begin();
     const reader = body.getReader();
     try {

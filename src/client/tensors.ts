@@ -1,4 +1,4 @@
-import { NearsideError, jsonOf } from "./error.ts";
+import { NearsideError, invalidInput, jsonOf } from "./error.ts";
 import type { Datatype, Natural, Tensor, TensorArrays, TensorInput } from "./tensor.ts";
 import { jsonBody, utf8 } from "./utf8.ts";
 
@@ -42,6 +42,7 @@ const decoder = new TextDecoder("utf-8", { fatal: false, ignoreBOM: true });
  * https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_binary_data.md
  *
  * @param outputs all of the model's when absent
+ * @throws NearsideError `invalid_input`
  */
 export function encodeTensors(
   inputs: Readonly<Record<string, TensorInput>>,
@@ -50,10 +51,11 @@ export function encodeTensors(
   const parts: Uint8Array[] = [];
   const header = {
     inputs: Object.entries(inputs).map(([name, tensor]) => {
-      const { shape, data } = tensor;
-      const part = Array.isArray(data) ? stringBytes(data) : viewBytes(data as ArrayBufferView);
+      const data = (tensor as TensorInput | null)?.data;
+      if (!Array.isArray(data) && !ArrayBuffer.isView(data)) throw noElements(name);
+      const part = Array.isArray(data) ? stringBytes(data) : viewBytes(data);
       parts.push(part);
-      const datatype = tensor.datatype ?? naturalOf(name, data);
+      const { shape, datatype = naturalOf(name, data) } = tensor;
       return { name, datatype, shape, parameters: { binary_data_size: part.length } };
     }),
     ...(outputs && { outputs: outputs.map((name) => ({ name })) }),
@@ -68,10 +70,11 @@ function naturalOf(name: string, data: object): Datatype {
   // By its tag, because not every platform has a Float16Array, and an array may come from another realm.
   const tag = Object.prototype.toString.call(data).slice("[object ".length, -1);
   if (Object.hasOwn(NATURAL, tag)) return NATURAL[tag as keyof Natural];
-  throw new NearsideError("invalid_input", `"${name}" needs a typed array, or strings.`, {
-    field: `inputs.${name}`,
-  });
+  throw noElements(name);
 }
+
+const noElements = (name: string): NearsideError =>
+  invalidInput(`inputs.${name}`, "must have a typed array, or strings, as its data");
 
 const viewBytes = ({ buffer, byteOffset, byteLength }: ArrayBufferView): Uint8Array =>
   new Uint8Array(buffer, byteOffset, byteLength);

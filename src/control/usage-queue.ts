@@ -49,8 +49,9 @@ export async function consumeUsage(
 }
 
 /**
- * Hands events to the ledgers of those who pay, then to the models' Durable Objects. Both know what they have
- * counted, so it does no harm to count again.
+ * Hands events to the ledgers of those who pay, then to the models' Durable Objects. Ledgers know every event that
+ * they have billed, and rollouts those of the last hour: it does no harm to hand them over again. Statistics know
+ * less, and may count twice what comes again (SqlVersionCounts).
  *
  * @returns what became of each, in their order
  */

@@ -42,8 +42,8 @@ const MAX_RECENT = 20_000;
  * The requests of one model, a row of sums for each version: in the SQLite of the model's Durable Object.
  *
  * The ids of what was counted stay in memory only: rows for them would cost more than everything else that is
- * written for a request. So what the queue repeats just when the object is moved counts twice, which statistics bear
- * and bills would not.
+ * written for a request. So what comes again after the object has left memory, or after 20,000 newer requests of the
+ * model, counts twice, which statistics bear and bills would not.
  */
 export class SqlVersionCounts {
   readonly #sql: SqlStorage;
@@ -55,7 +55,7 @@ export class SqlVersionCounts {
     sql.exec(TABLE);
   }
 
-  /** Adds requests, each id once; shadows are nobody's. */
+  /** Adds requests, each id once as far as it is remembered; shadows are nobody's. */
   add(events: readonly UsageEvent[]): void {
     const unique = new Map(events.map((event) => [event.id, event]));
     const requests = [...unique.values()]

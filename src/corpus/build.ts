@@ -61,6 +61,9 @@ export class CorpusBuilder {
   readonly #rowBytes: number;
   readonly #blocks: Int8Array[] = [];
   readonly #scales: number[] = [];
+  /** 0 for a row like no other, else 1 + the first row with the same bytes. */
+  readonly #twins: number[] = [];
+  readonly #rowOf = new Map<string, number>();
   readonly #ids: Uint8Array[] = [];
   readonly #texts: Uint8Array[] = [];
   readonly #known = new Set<string>();
@@ -83,6 +86,7 @@ export class CorpusBuilder {
   /** What can be said against a row before its vector is known. @throws RowError */
   check({ id, metadata = {} }: Omit<CorpusRow, "vector">): void {
     if (id === "") throw new RowError("the id is empty");
+    if (!id.isWellFormed()) throw new RowError("the id is no Unicode: half a surrogate pair");
     if (this.#known.has(id)) throw new RowError(`the id "${id.slice(0, 64)}" was there before`);
     if (utf8.encode(id).length > MAX_ID_BYTES) {
       throw new RowError(`the id is longer than ${MAX_ID_BYTES} bytes`);
@@ -104,6 +108,11 @@ export class CorpusBuilder {
     const block = this.#blocks.at(-1) ?? new Int8Array();
     const into = block.subarray(place * this.#rowBytes, (place + 1) * this.#rowBytes);
     this.#scales.push(quantize(vector, this.#options.dimensions, into));
+    const content = bytesAsText.decode(into);
+    const first = this.#rowOf.get(content);
+    if (first === undefined) this.#rowOf.set(content, row);
+    else this.#twins[first] = first + 1;
+    this.#twins.push(first === undefined ? 0 : first + 1);
     this.#ids.push(utf8.encode(id));
     if (this.#options.texts) this.#texts.push(utf8.encode(text));
     for (const [name, value] of Object.entries(metadata)) {
@@ -131,11 +140,12 @@ export class CorpusBuilder {
     const ids = out.addStrings(this.#ids);
     const heads = columns.map(([, column]) => columnWords(column, count, out));
     const kept = texts ? out.addStrings(this.#texts) : [0, 0];
+    const twins = out.add([Uint32Array.from(this.#twins)]);
     const bytes = out.join();
     const header = new DataView(bytes.buffer);
     bytes.set(MAGIC);
     const shape = [FORMAT, bytes.length, count, dimensions, this.#rowBytes, columns.length];
-    const words = [...shape, vectors, scales, ...ids, ...kept];
+    const words = [...shape, vectors, scales, ...ids, ...kept, twins];
     for (const [index, word] of words.entries()) header.setUint32(8 + 4 * index, word, true);
     for (const [index, word] of heads.flat().entries()) {
       header.setUint32(HEADER_BYTES + 4 * index, word, true);
@@ -153,6 +163,10 @@ export class CorpusBuilder {
     if (!COLUMN_TYPES.some((one) => one === type)) {
       throw new RowError(`"${name}" must be a string, a number or a boolean`);
     }
+    // Two that differ in halves of pairs alone would be the same in UTF-8.
+    if (!name.isWellFormed() || (typeof value === "string" && !value.isWellFormed())) {
+      throw new RowError(`"${name.toWellFormed()}" is no Unicode: half a surrogate pair`);
+    }
     if (type === "number" && !Number.isFinite(value)) throw new RowError(`"${name}" is no number`);
     const known = this.#columns.get(name);
     if (known === undefined && this.#columns.size === MAX_COLUMNS) {
@@ -165,6 +179,8 @@ export class CorpusBuilder {
 }
 
 const utf8 = new TextEncoder();
+/** A character for each byte, another one for each other byte. */
+const bytesAsText = new TextDecoder("latin1");
 
 /**
  * Writes a vector's direction in signed bytes.

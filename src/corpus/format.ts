@@ -5,7 +5,7 @@
  * | offset      | bytes    | holds                                                                            |
  * |-------------|----------|----------------------------------------------------------------------------------|
  * | 0           | 8        | `NEARVECS`, in ASCII                                                             |
- * | 8           | 4        | the format: 1                                                                    |
+ * | 8           | 4        | the format: 2                                                                    |
  * | 12          | 4        | the length of all of it                                                          |
  * | 16          | 4        | N, the number of rows                                                            |
  * | 20          | 4        | the dimensions of a vector                                                       |
@@ -15,6 +15,7 @@
  * | 36          | 4        | where the scales begin: N float32; row · scale has length 1                      |
  * | 40, 44      | 4, 4     | where the ends of the ids begin (N numbers), and the ids, in UTF-8               |
  * | 48, 52      | 4, 4     | the same of the texts; zeros where there are none                                |
+ * | 56          | 4        | where N numbers begin: 0 for a row like no other, else 1 + the first row like it |
  * | 64 + 24 · i | 24       | column i, in the order of the manifest:                                          |
  * | + 0         | 4        | its type: 0 string, 1 number, 2 boolean                                          |
  * | + 4         | 4        | V, the number of its values                                                      |
@@ -23,7 +24,7 @@
  * | + 16        | 4        | strings: where the ends of the values begin (V numbers); else 0                  |
  * | + 20        | 4        | where the values begin: UTF-8, or float64; in rising order, no two the same      |
  */
-export const FORMAT = 1;
+export const FORMAT = 2;
 
 export const MAGIC = new TextEncoder().encode("NEARVECS");
 export const HEADER_BYTES = 64;

@@ -45,10 +45,12 @@ export async function loadCorpus(
 ): Promise<LoadedCorpus> {
   const { snapshot, dimensions, name } = manifest;
   if (snapshot.format !== FORMAT) {
-    throw damaged(`The corpus "${name}" was published by another release; publish it again.`);
+    throw damaged(
+      `The corpus "${name}" was published by another release; publish it again, with --label stable.`,
+    );
   }
   const { pages } = scratchOf(snapshot.bytes, dimensions);
-  const memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
+  const memory = context.shared(() => new WebAssembly.Memory({ initial: pages, maximum: pages }));
   const bytes = new Uint8Array(memory.buffer);
   const began = context.now();
   let at = 0;
@@ -58,6 +60,8 @@ export async function loadCorpus(
         at = 0;
       },
       write(chunk) {
+        // Whoever took this load over writes to the same memory.
+        context.onProgress();
         bytes.set(chunk, at);
         at += chunk.length;
       },
@@ -127,7 +131,8 @@ function checkedView(manifest: CorpusManifest, memory: WebAssembly.Memory): Corp
 function ownError(error: unknown, name: string): unknown {
   if (error instanceof SupersededError || !(error instanceof NearsideError)) return error;
   if (error.code === "model_damaged") {
-    return damaged(`The corpus "${name}" is missing from the store, or altered.`, error);
+    const mend = `\`nearside corpus verify ${name} --drop\`, then publish the same rows again`;
+    return damaged(`The corpus "${name}" is missing from the store, or altered: ${mend}.`, error);
   }
   if (error.code !== "model_unavailable") return error;
   return new NearsideError("corpus_unavailable", `The corpus "${name}" can't be read right now.`, {

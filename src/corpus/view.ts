@@ -33,6 +33,8 @@ export interface CorpusView {
   readonly vectorsOffset: number;
   readonly scales: Float32Array;
   readonly scalesOffset: number;
+  /** 0 for a row like no other, else 1 + the first row with the same bytes. */
+  readonly twins: Uint32Array;
   readonly ids: Strings;
   readonly texts: Strings | undefined;
   readonly columns: readonly Column[];
@@ -87,6 +89,7 @@ export function viewOf(buffer: ArrayBuffer, bytes: number): CorpusView {
     vectorsOffset,
     scales: new Float32Array(buffer, scalesOffset, count),
     scalesOffset,
+    twins: new Uint32Array(buffer, within(word(56), 4 * count), count),
     ids: strings(word(40), word(44), count),
     texts: word(48) === 0 ? undefined : strings(word(48), word(52), count),
     columns: Array.from({ length: columns }, (_, index) => column(index)),

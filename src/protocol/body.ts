@@ -51,7 +51,7 @@ export async function readBody(
       "invalid_request",
       coding === undefined
         ? "The body broke off before its end."
-        : `The body is not what ${coding} makes, or broke off before its end.`,
+        : `The body is not one whole ${coding === "gzip" ? "gzip member (several in a row are not taken)" : "deflate stream"}, or broke off before its end.`,
       { cause: error, ...(coding !== undefined && { field: "content-encoding" }) },
     );
   } finally {

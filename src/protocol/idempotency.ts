@@ -4,7 +4,9 @@ import { digestOf } from "../billing/receipt.ts";
 import type { Principal } from "../accounts/principal.ts";
 import type { Context } from "../context.ts";
 import { NearsideError } from "../errors.ts";
+import { isJson, mediaType } from "./body.ts";
 import { costText } from "./charge.ts";
+import { HEADER_LENGTH } from "./open-inference/binary-body.ts";
 
 const HEADER = "idempotency-key";
 const KEY = /^[\x21-\x7e]{1,255}$/;
@@ -81,7 +83,7 @@ export async function answerOnce(
     case "other_body":
       throw new NearsideError(
         "idempotency_conflict",
-        "The Idempotency-Key was used for a request with another path or body.",
+        "The Idempotency-Key was used for a request with another path, body or kind of body.",
         { field: HEADER },
       );
     case "running":
@@ -166,10 +168,24 @@ function replayed({ status, headers, body }: Answer): Response {
   return response;
 }
 
-/** Over method, path, query and body. */
+/**
+ * Over method, path, query, body, and what says how the body is read. For JSON alone that is nothing, so that digests
+ * are those of before other bodies had their headers in them; what was kept for such a body then is in conflict with
+ * itself until its record goes, a day later at most.
+ */
 async function requestDigest(request: Request, body: Uint8Array<ArrayBuffer>): Promise<string> {
   const { pathname, search } = new URL(request.url);
-  return digestOf(`${request.method} ${pathname}${search} ${await digestOf(body)}`);
+  const { method, headers } = request;
+  return digestOf(`${method} ${pathname}${search} ${await digestOf(body)}${readingOf(headers)}`);
+}
+
+/** How a body is read, the same for all ways to write it. */
+function readingOf(headers: Headers): string {
+  const type = mediaType(headers.get("content-type"));
+  const length = headers.get(HEADER_LENGTH);
+  if (length === null && isJson(type)) return "";
+  const parameters = Object.entries(type.parameters).toSorted(([a], [b]) => (a < b ? -1 : 1));
+  return ` ${JSON.stringify([type.essence, parameters, length === null ? null : Number(length)])}`;
 }
 
 function brokenOff(cause: unknown): never {

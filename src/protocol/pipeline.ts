@@ -3,7 +3,7 @@ import type { Manifest } from "../catalog/manifest.ts";
 import type { Catalog } from "../catalog/catalog.ts";
 import type { Context } from "../context.ts";
 import type { LoadedCorpus } from "../corpus/load.ts";
-import type { Sought } from "../corpus/request.ts";
+import { isOfCorpus, type Sought } from "../corpus/request.ts";
 import { isInputRefusal } from "../errors.ts";
 import type { Target } from "../routing/choose.ts";
 import { edgeState } from "../routing/edge-state.ts";
@@ -95,7 +95,7 @@ export async function answerIdentified<Input, Output>(
   } catch (error) {
     countFailure(decided, error);
     // Would the other version have refused it, too? A version that takes less than its predecessor is worse.
-    if (body !== undefined && isInputRefusal(error)) {
+    if (body !== undefined && isInputRefusal(error) && !isOfCorpus(error)) {
       shadow(context, decided, exchange, { body, answer: { form: "refused" }, units: {} });
     }
     throw error;
@@ -131,8 +131,8 @@ async function answerRead<Input, Output>(
       ? await timing.measure("bill", () => bill(charge, ran, ran.placed.placement, body))
       : { ...ran, billing: undefined };
     meter.end({ outcome: "ok", status: response.status, units: ran.units, billing });
-    if (ran.answer !== undefined) {
-      shadow(context, decided, exchange, { body, answer: ran.answer, units: ran.units });
+    if (ran.comparable !== undefined) {
+      shadow(context, decided, exchange, { body, ...ran.comparable });
     }
     return response;
   } catch (error) {

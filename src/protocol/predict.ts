@@ -14,7 +14,7 @@ import { answer } from "./pipeline.ts";
 
 /**
  * `POST /v1/predict/{model}[/versions/{v}]`: `{"inputs": …, "parameters": {…}}`, or a raw body of a media
- * type that the task takes, with parameters in the query.
+ * type that the task takes. Parameters may stand in the query, too; those of a body count.
  */
 export function postPredict(context: Context, target: Target, request: Request): Promise<Response> {
   const type = mediaType(request.headers.get("content-type"));
@@ -46,7 +46,7 @@ export function postPredict(context: Context, target: Target, request: Request):
     units: ({ units }) => units,
     corpora: {
       seek: ({ task, input, wish }, catalog, manifest) =>
-        wish && seek(catalog, wish, manifest, task.estimate(input).items ?? 1),
+        wish && seek(catalog, wish, manifest, task.vectors(input)),
       rank: (corpus, sought, { output, units }) => ({
         output: search(corpus, sought, output),
         units: { ...units, vectors: sought.vectors },
@@ -84,14 +84,14 @@ function refuseMediaType(type: MediaType, task: BoundTask): void {
 }
 
 function taskRequest(bytes: Uint8Array<ArrayBuffer>, type: MediaType, url: string): TaskRequest {
-  const query = new URL(url).searchParams;
+  const ofQuery = queryParameters(new URL(url).searchParams);
   if (!isJson(type)) {
     return {
       kind: "raw",
       mediaType: essenceOf(type),
       mediaParameters: type.parameters,
       bytes,
-      parameters: queryParameters(query),
+      parameters: ofQuery,
     };
   }
   const body = parseJson(decodeJson(bytes));
@@ -108,12 +108,7 @@ function taskRequest(bytes: Uint8Array<ArrayBuffer>, type: MediaType, url: strin
       field: "parameters",
     });
   }
-  const task = query.get("task");
-  return {
-    kind: "json",
-    inputs,
-    parameters: { ...(task !== null && { task }), ...beside, ...parameters },
-  };
+  return { kind: "json", inputs, parameters: { ...ofQuery, ...beside, ...parameters } };
 }
 
 interface JsonBody {
@@ -133,12 +128,16 @@ function accepts(task: BoundTask, essence: string): boolean {
   );
 }
 
+/** These are texts, whatever they look like: a corpus may be called "123". */
+const TEXTS: ReadonlySet<string> = new Set(["corpus", "task"]);
+
 /** Numbers and booleans as themselves, so that a query says what JSON would. */
 function queryParameters(query: URLSearchParams): Record<string, unknown> {
   const parameters: Record<string, unknown> = {};
   for (const [name, value] of query) {
     const number = Number(value);
-    if (value === "true" || value === "false") parameters[name] = value === "true";
+    if (TEXTS.has(name)) parameters[name] = value;
+    else if (value === "true" || value === "false") parameters[name] = value === "true";
     else parameters[name] = value.trim() !== "" && Number.isFinite(number) ? number : value;
   }
   return parameters;

@@ -1,6 +1,6 @@
 import type { Units } from "../billing/meter.ts";
 import type { Context } from "../context.ts";
-import type { Sought } from "../corpus/request.ts";
+import { isOfCorpus, type Sought } from "../corpus/request.ts";
 import { NearsideError } from "../errors.ts";
 import type { OriginCaller } from "../origin/call-origin.ts";
 import type { Answer } from "../rollout/compare/index.ts";
@@ -28,8 +28,11 @@ export interface Forwarded {
 
 interface Ran extends Forwarded {
   readonly placed: Placed;
-  /** For a shadow; only the edge's are compared. */
-  readonly answer?: Answer;
+  /**
+   * What a shadow is compared with; only the edge's are compared. A shadow has no corpus of its own: this is the
+   * answer, and what it took, before it was ranked.
+   */
+  readonly comparable?: { readonly answer: Answer; readonly units: Units };
 }
 
 interface Job<Input> {
@@ -58,7 +61,8 @@ export async function run<Input, Output>(
         : await atTheOrigin(context, decided, exchange, job);
     return { ...ran, placed };
   } catch (error) {
-    const elsewhere = error instanceof NearsideError && placeAfter(error, decided, job);
+    const elsewhere =
+      error instanceof NearsideError && !isOfCorpus(error) && placeAfter(error, decided, job);
     if (!elsewhere) throw error;
     const { name: model, version } = decided.manifest;
     context.log.warn("placed_elsewhere", { code: error.code, model, version, ...elsewhere });
@@ -106,9 +110,11 @@ async function atTheEdge<Input, Output>(
     exchange.encode(ranked.output, input, manifest),
   );
   response.headers.set("nearside-start", start === "warm" ? ranked.start : start);
-  // A shadow has no corpus of its own: what is compared is what was ranked.
-  const answer = exchange.answerOf(output);
-  return { response, units: exchange.units(ranked.output, input), answer };
+  return {
+    response,
+    units: exchange.units(ranked.output, input),
+    comparable: { answer: exchange.answerOf(output), units: exchange.units(output, input) },
+  };
 }
 
 async function atTheOrigin<Input, Output>(
@@ -119,6 +125,7 @@ async function atTheOrigin<Input, Output>(
 ): Promise<Forwarded> {
   if (origin === undefined) throw new Error("A request is placed at the origin only with a route.");
   const { isolate, timing } = context;
+  if (sought !== undefined) isolate.host.checkFits(sought.corpus);
   const notes: Record<string, string> = {};
   const ranking = ranker(context, exchange, sought);
   const forwarded = await timing.measure("origin", () =>

@@ -20,6 +20,8 @@ export interface HostedModel {
   readonly heapBytes: number;
   /** Set once the instance has trapped. */
   readonly trap: unknown;
+  /** Whether it had better be loaded again, though it still runs. */
+  readonly isSpent?: boolean;
   /** How it got ready: from its snapshot, or from its graph. */
   readonly start: "restored" | "loaded";
 }
@@ -43,6 +45,8 @@ export interface LoadContext extends HostContext {
   onPhase(name: string, milliseconds: number): void;
   /** Reserves memory that only the load needs, beside what the model will hold. @throws NearsideError `isolate_over_budget` */
   stage(bytes: number): Promise<void>;
+  /** What a load makes once: where it took over from one that went quiet, it gets what that has made, and uses no more. */
+  shared<T>(make: () => T): T;
   /** The host's answer to growth of the instance's memory. */
   mayGrow(newHeapBytes: number): boolean;
 }
@@ -99,6 +103,8 @@ interface Entry<M> {
   readonly begin: (context: LoadContext) => Promise<M>;
   readonly holding: Holding;
   readonly load: SharedLoad;
+  /** What all attempts at the load share: a second memory would stand in no account. */
+  shared: unknown;
   model: M | undefined;
   loadedAt: number;
   users: number;
@@ -195,6 +201,7 @@ export class ModelHost<M extends HostedModel, C extends HostedModel = HostedMode
     } finally {
       entry.users--;
       if (model.trap !== undefined) this.#dropTrapped(key, entry);
+      else if (model.isSpent === true && entry.users === 0) this.#drop(key, entry);
       this.#budget.changed();
     }
   }
@@ -301,6 +308,7 @@ export class ModelHost<M extends HostedModel, C extends HostedModel = HostedMode
       begin,
       holding: this.#budget.open(() => !entry.isGuest),
       load: new SharedLoad(this.#options.stallMs ?? STALL_MS),
+      shared: undefined,
       model: undefined,
       loadedAt: 0,
       users: 0,
@@ -332,11 +340,13 @@ export class ModelHost<M extends HostedModel, C extends HostedModel = HostedMode
           waitUntil: (promise) => context.waitUntil(promise),
           onPhase: (name, milliseconds) => context.timing?.add(name, milliseconds),
           stage: reserve,
+          shared: <T>(make: () => T) => (entry.shared ??= make()) as T,
           mayGrow: (heapBytes) => attempt.isCurrent() && mayGrow(entry, heapBytes),
         });
         if (!attempt.isCurrent()) return;
         // From the reservation to what it really took, staged weights no longer among it.
         holding.resize(model.heapBytes + manifest.memory.taskBytes);
+        entry.shared = undefined;
         entry.model = model;
         entry.loadedAt = now();
         this.#failed.delete(key);

@@ -188,6 +188,9 @@ function modelOf(
     get heapBytes() {
       return sessions.values().reduce((sum, { heapBytes }) => sum + heapBytes, 0);
     },
+    get isSpent() {
+      return sessions.values().some(({ isSpent }) => isSpent);
+    },
     get trap() {
       return sessions.values().find(({ trap }) => trap !== undefined)?.trap;
     },

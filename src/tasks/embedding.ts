@@ -37,6 +37,9 @@ export const embedding: Task<"embedding", EmbeddingInput, TextTokenizer> = {
     return { items: items.length, tokens };
   },
 
+  vectors: ({ items, form, dimensions }, { task }) =>
+    form === "comparison" || dimensions < task.dimensions ? undefined : items.length,
+
   prepare(assets, manifest) {
     const json = assets[manifest.task.tokenizer];
     if (json !== undefined) return new TextTokenizer(json);
@@ -114,6 +117,8 @@ function tokensOf(
       { field },
     );
   }
+  // Before anything that takes time, or copies them.
+  if (item.length > maxTokens) throw tooManyTokens(item.length, maxTokens, field);
   const unknown = item.find((id) => id >= tokenizer.size);
   if (unknown !== undefined) {
     throw invalidInput(
@@ -123,9 +128,13 @@ function tokensOf(
   }
   const ids = tokenizer.withSpecialTokens(item);
   if (ids.length <= maxTokens) return ids;
-  throw new NearsideError(
+  throw tooManyTokens(ids.length, maxTokens, field);
+}
+
+function tooManyTokens(count: number, maxTokens: number, field: string): NearsideError {
+  return new NearsideError(
     "input_too_long",
-    `The input has ${ids.length} tokens, special ones included; the model reads ${maxTokens}.`,
+    `The input has ${count} tokens; the model reads ${maxTokens}, special ones included.`,
     { field },
   );
 }

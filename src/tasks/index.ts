@@ -25,6 +25,8 @@ export interface BoundTask {
   decode(request: TaskRequest, limits?: TaskLimits): TaskInput;
   /** What `run` will count, as far as it is known before the model is there. */
   estimate(input: TaskInput): Units;
+  /** How many vectors the answer will be, as a corpus can be searched with; undefined: it will be something else. */
+  vectors(input: TaskInput): number | undefined;
   /** Parses the assets once per loaded model; the result goes to `run`, untouched. */
   prepare(assets: Readonly<Record<string, Uint8Array>>, tools: TaskTools): unknown;
   /** @param limits the edge's, unless said otherwise */
@@ -65,6 +67,7 @@ function bind<T extends TaskType, Input, Resources>(task: Task<T, Input, Resourc
     decode: (request, limits = edgeLimits(manifest)) =>
       task.decode(request, manifest, limits) as unknown as TaskInput,
     estimate: (input) => task.estimate(input as unknown as Input, manifest),
+    vectors: (input) => task.vectors?.(input as unknown as Input, manifest),
     prepare: (assets, tools) => task.prepare(assets, manifest, tools),
     run: (resources, input, limits = edgeLimits(manifest)) =>
       task.run(resources as Resources, input as unknown as Input, manifest, limits),

@@ -52,7 +52,15 @@ export type TaskRequest =
 export type Units = Readonly<
   Partial<
     Record<
-      "items" | "tokens" | "vectors" | "bytes" | "characters" | "samples" | "pixels" | "elements",
+      | "items"
+      | "tokens"
+      | "vectors"
+      | "bytes"
+      | "characters"
+      | "samples"
+      | "pixels"
+      | "lines"
+      | "elements",
       number
     >
   >
@@ -80,13 +88,15 @@ export interface Task<T extends TaskType, Input, Resources> {
   decode(request: TaskRequest, manifest: ManifestOf<T>, limits: TaskLimits): Input;
   /** What `run` will count, as far as it is known before the model is there. */
   estimate(input: Input, manifest: ManifestOf<T>): Units;
+  /** How many vectors the answer will be, as a corpus can be searched with; undefined: it will be something else. */
+  vectors?(input: Input, manifest: ManifestOf<T>): number | undefined;
   /** Parses the assets once per loaded model. */
   prepare(
     assets: Readonly<Record<string, Uint8Array>>,
     manifest: ManifestOf<T>,
     tools: TaskTools,
   ): Resources;
-  /** The same tensors wherever they are computed. @throws NearsideError before the first feeds when a limit is passed */
+  /** The same tensors wherever they are computed. @throws NearsideError as soon as it is known that a limit is passed */
   run(
     resources: Resources,
     input: Input,

@@ -1,3 +1,4 @@
+import { NearsideError } from "../errors.ts";
 import {
   decodeImage,
   IMAGE_MEDIA_TYPES,
@@ -6,14 +7,15 @@ import {
   type RequestImages,
   type RgbaImage,
 } from "./image/index.ts";
+import type { TaskLimits } from "./limits.ts";
 import { numberParameter } from "./parameters.ts";
-import type { Task, TensorRun } from "./task.ts";
+import type { Task, TensorRun, Units } from "./task.ts";
 import { parseCharacters } from "./text-recognition/ctc.ts";
 import { detectText } from "./text-recognition/detect.ts";
 import { cornersOf, type Rectangle } from "./text-recognition/geometry.ts";
 import { onWhite } from "./text-recognition/page.ts";
 import { readingOrder } from "./text-recognition/reading-order.ts";
-import { type Reader, readLines } from "./text-recognition/recognise.ts";
+import { columnsOf, type Reader, readLines } from "./text-recognition/recognise.ts";
 import { upright } from "./text-recognition/upright.ts";
 import { wholeLines } from "./text-recognition/whole-lines.ts";
 import type { ImageCodecs } from "./tools.ts";
@@ -44,7 +46,8 @@ export interface RecognisedLine {
  *
  * Graphs (PP-OCR), all of `pixels` UINT8 RGBA: `detector` [1, height, width, 4] -> `probability` FP32
  * [1, height, width]; `classifier` [lines, 48, 192, 4] -> `upright` FP32 [lines, 2]; `recogniser`
- * [lines, 48, width, 4] -> `character` INT32 and `score` FP32 [lines, steps]. Units: `items` and `pixels`, as sent.
+ * [lines, 48, width, 4] -> `character` INT32 and `score` FP32 [lines, steps]. Units: `items` and `pixels`, as sent,
+ * and `lines`, as found.
  */
 export const textRecognition: Task<"text-recognition", RecognitionInput, Resources> = {
   mediaTypes: IMAGE_MEDIA_TYPES,
@@ -65,7 +68,8 @@ export const textRecognition: Task<"text-recognition", RecognitionInput, Resourc
     codecs,
   }),
 
-  *run({ characters, codecs }, input, { task }, { placement }) {
+  *run({ characters, codecs }, input, { task }, limits) {
+    const { placement } = limits;
     const reader: Reader = {
       pageSide: placement === "edge" ? task.pageSide : task.originPageSide,
       tileSide: placement === "edge" ? task.tileSide : task.originTileSide,
@@ -75,17 +79,43 @@ export const textRecognition: Task<"text-recognition", RecognitionInput, Resourc
       characters,
     };
     const outputs: unknown[] = [];
+    const all: Rectangle[] = [];
     for (const image of input.images) {
       const page = onWhite(decodeImage(image, codecs));
-      outputs.push(yield* readPage(page, reader, input.minScore));
+      const found = wholeLines(page, yield* detectText(page, reader));
+      all.push(...found);
+      checkLines(all, limits, image.field);
+      outputs.push(yield* readPage(page, found, reader, input.minScore));
     }
-    return { output: input.single ? outputs[0] : outputs, units: unitsOf(input) };
+    const units = { ...unitsOf(input), lines: all.length };
+    return { output: input.single ? outputs[0] : outputs, units };
   },
 };
 
-function* readPage(page: RgbaImage, reader: Reader, minScore: number): TensorRun<unknown> {
-  const found = yield* detectText(page, reader);
-  const rectangles = yield* upright(page, wholeLines(found));
+/** Before any of the page is read, which is what takes the time. */
+function checkLines(
+  lines: readonly Rectangle[],
+  { lineColumns, placement }: TaskLimits,
+  field: string,
+): void {
+  const columns = columnsOf(lines);
+  if (columns <= lineColumns) return;
+  const share = Math.ceil(columns / lineColumns);
+  throw new NearsideError(
+    "batch_too_large",
+    `There are ${lines.length} lines of text here, ${share === 2 ? "more than" : `some ${share - 1} times`} what one ` +
+      `request may have read. Send it in parts${placement === "edge" ? `, or to an origin pool ("nearside-placement: origin") if the model has one` : ""}.`,
+    { field },
+  );
+}
+
+function* readPage(
+  page: RgbaImage,
+  found: readonly Rectangle[],
+  reader: Reader,
+  minScore: number,
+): TensorRun<unknown> {
+  const rectangles = yield* upright(page, found, reader);
   const readings = yield* readLines(page, rectangles, reader);
   const lines = readings.filter(({ text, score }) => score >= minScore && text.trim() !== "");
   const rows = readingOrder(lines);
@@ -109,6 +139,6 @@ function rounded(value: number): number {
   return Math.round(value * 10) / 10;
 }
 
-function unitsOf({ images }: RequestImages): { readonly items: number; readonly pixels: number } {
+function unitsOf({ images }: RequestImages): Units {
   return { items: images.length, pixels: pixelsOf(images) };
 }

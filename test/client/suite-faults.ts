@@ -26,6 +26,11 @@ function over({ sdk }: World, ...steps: readonly Step[]) {
   return { ...network, nearside, anonymous: new sdk.Nearside(options), ask, keys };
 }
 
+/** A network that nothing may reach. */
+const unsendable = (): never => {
+  throw new Error("It was asked.");
+};
+
 const messages = [{ role: "user", content: "Say é." }];
 
 /** What a client does when its network, or its server, fails. */
@@ -263,6 +268,96 @@ export const FAULT_CASES: readonly ClientCase[] = [
         names.map((name) => headers.get(name)),
         [`Bearer ${KEY}`, "ada", "origin", "r1"],
       );
+    },
+  },
+  {
+    title: "sends each header once, however its name is written, and whoever else sets it",
+    async run(world) {
+      const { ask, sent, keys } = over(world, refusing(503, "catalog_busy"), answering([1]));
+      const headers = { "Idempotency-Key": "order-17", Authorization: "Bearer other" };
+      await ask({ headers });
+      same(keys(), ["order-17", "order-17"]);
+      same(sent[0]?.headers.get("authorization"), "Bearer other");
+      same(sent[0]?.headers.get("content-type"), "application/json");
+    },
+  },
+  {
+    title: "refuses at once what can't be sent, without asking anybody",
+    async run(world) {
+      const { nearside, ask, sent } = over(world, answering([1]));
+      const nowhere = new world.sdk.Nearside({ baseUrl: "edge.test:8787", fetch: unsendable });
+      const circle: unknown[] = [];
+      circle.push(circle);
+      const noTensor = { shape: [1], data: new ArrayBuffer(4), datatype: "FP32" };
+      for (const [call, field] of [
+        [ask({ user: "李雷" }), "nearside-user"],
+        [ask({ headers: { "no name": "x" } }), "no name"],
+        [ask({ headers: { "x-two": "a\nb" } }), "x-two"],
+        [nowhere.predict("iris", [1]), "baseUrl"],
+        [nowhere.stream("scribe", { messages }).text(), "baseUrl"],
+        [nearside.predict("iris", [1n]), "inputs"],
+        [nearside.predict("iris", circle), "inputs"],
+        [nearside.predict("vad", new Uint8Array(1), { parameters: { a: 1n } }), "inputs"],
+        [nearside.infer("iris", { features: noTensor as never }), "inputs.features"],
+      ] as const) {
+        const error = await failure(call);
+        same([error.name, error.code, error.field], ["NearsideError", "invalid_input", field]);
+      }
+      same(sent.length, 0);
+    },
+  },
+  {
+    title: "says a raw body's parameters as JSON would",
+    async run(world) {
+      const { nearside, sent } = over(world, answering([]));
+      const parameters = { a: undefined, text: "é & 2", top: 3, filter: { lang: "en" }, all: true };
+      await nearside.predict("vad", new Uint8Array(1), { parameters });
+      const query = [...new URL(sent[0]?.url ?? "").searchParams];
+      same(query, [
+        ["text", "é & 2"],
+        ["top", "3"],
+        ["filter", '{"lang":"en"}'],
+        ["all", "true"],
+      ]);
+    },
+  },
+  {
+    title: "reads a stream once, and lets one be left of which only the meta was read",
+    async run(world) {
+      const whole = over(world, dripping([token("a"), DONE])).nearside;
+      const stream = whole.stream("scribe", { messages });
+      same(await stream.text(), "a");
+      const again = await failure(stream.text());
+      same([again.code, again.field], ["invalid_input", "stream"]);
+      let cancelled = 0;
+      const waiting = dripping([token("a")], "wait", () => void cancelled++);
+      const { nearside, sent } = over(world, waiting);
+      const left = nearside.stream("scribe", { messages });
+      same((await left.meta()).attempts, 1);
+      await left.cancel();
+      await left.cancel();
+      same([cancelled, (await failure(left.text())).code], [1, "invalid_input"]);
+      const never = nearside.stream("scribe", { messages });
+      await never.cancel();
+      await failure(never.text());
+      same(sent.length, 1);
+    },
+  },
+  {
+    title: "takes for a vector, or for matches, only what is one",
+    async run(world) {
+      const query = { corpus: "docs" };
+      for (const json of [{ a: 1 }, ["a", null], [[1], 2], null]) {
+        const { nearside } = over(world, answering(json));
+        for (const call of [
+          nearside.embed("minilm", "x"),
+          nearside.embed("minilm", ["x"]),
+          nearside.search("minilm", "x", query),
+          nearside.search("minilm", ["x"], query),
+        ]) {
+          same((await failure(call)).code, "invalid_answer");
+        }
+      }
     },
   },
   {

@@ -88,9 +88,13 @@ describe("a tensor of the client", () => {
     });
   });
 
-  it("refuses what is no array", () => {
-    const tensor = { shape: [1], data: new DataView(new ArrayBuffer(4)) } as unknown as TensorInput;
-    expect(() => encodeTensors({ x: tensor }, undefined)).toThrow(
+  it.each([
+    ["a view of no elements", { shape: [1], data: new DataView(new ArrayBuffer(4)) }],
+    ["a buffer", { datatype: "FP32", shape: [1], data: new ArrayBuffer(4) }],
+    ["a number", { shape: [1], data: 4 }],
+    ["no tensor", null],
+  ])("refuses %s", (_, tensor) => {
+    expect(() => encodeTensors({ x: tensor as unknown as TensorInput }, undefined)).toThrow(
       expect.objectContaining({ code: "invalid_input", field: "inputs.x" }),
     );
   });

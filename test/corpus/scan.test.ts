@@ -58,6 +58,53 @@ describe("Scanner", () => {
     );
   });
 
+  it("finds what brute force finds among copies of a few rows, all of them and some", () => {
+    fc.assert(
+      fc.property(
+        corpus,
+        fc.array(fc.nat({ max: 9 }), { minLength: 200, maxLength: 2500 }),
+        fc.integer(),
+        ({ rows, queries, top }, picks, seed) => {
+          const vectors = picks.map((pick) => rows[pick % rows.length] ?? []);
+          const floats = queries.map((query) => Float32Array.from(query));
+          const scanner = scannerOf(vectors);
+          const random = seeded(seed);
+          const chosen = new Set(vectors.keys().filter(() => random() < 0.3));
+          expect(scanner.search(floats, top)).toEqual(
+            floats.map((query) => bruteForce(vectors, query, top)),
+          );
+          expect(scanner.search(floats, top, Uint32Array.from(chosen))).toEqual(
+            floats.map((query) => bruteForce(vectors, query, top, (row) => chosen.has(row))),
+          );
+        },
+      ),
+      { numRuns: 25 },
+    );
+  });
+
+  it("computes copies once for a query, so that none are too many", () => {
+    const [text, other] = clustered(2, 384);
+    const queries = Array<Float32Array>(64).fill(text ?? new Float32Array());
+    const copies = Array.from({ length: 8000 }, (_, row) => (row === 5000 ? other : text) ?? []);
+    const scanner = scannerOf(copies);
+    expect(scanner.search(queries, 3)[63]?.map(({ row }) => row)).toEqual([0, 1, 2]);
+    expect(scanner.search(queries, 3, Uint32Array.of(4000, 5000, 7000))[0]).toHaveLength(3);
+  });
+
+  it("refuses several queries that only exact scores could tell apart, and takes one", () => {
+    const random = seeded(5);
+    // Where the rows differ, the query is zero.
+    const vectors = Array.from({ length: 7000 }, () =>
+      Array.from({ length: 384 }, (_, at) => (at < 320 || random() < 0.5 ? 1 : -1)),
+    );
+    const query = Float32Array.from({ length: 384 }, (_, at) => (at < 320 ? 1 : 0));
+    const scanner = scannerOf(vectors);
+    expect(() => scanner.search(Array<Float32Array>(64).fill(query), 10)).toThrow(
+      expect.objectContaining({ code: "batch_too_large", field: "parameters.corpus" }),
+    );
+    expect(scanner.search([query], 10)[0]).toHaveLength(10);
+  });
+
   it.each([1, 4, 63, 64, 65, 64 + CHUNK_ROWS, 65 + CHUNK_ROWS, 3001])(
     "leaves none of %i rows out",
     (count) => {

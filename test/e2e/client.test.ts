@@ -1,6 +1,6 @@
 import type { Browser, Page } from "playwright-core";
 import * as v from "valibot";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 
 import { connectControl } from "../../src/cli/nearside/control-client.ts";
 import { modelsOfEdge } from "../../src/cli/nearside/types-of-edge.ts";
@@ -38,7 +38,16 @@ beforeAll(async () => {
     { method: "POST", body: { name: "suite", kind: "live", scopes: ["predict", "models"] } },
   );
   options = { baseUrl: stack.edgeUrl, key };
+  // An isolate that another file has asked keeps its catalog for a while.
+  await vi.waitFor(isPriced, { timeout: 60_000, interval: 500 });
 });
+
+/** Whether the edge knows the prices: scribe's was set last. */
+async function isPriced(): Promise<void> {
+  const stream = new sdk.Nearside(options).stream("scribe", { prompt: "The sea", max_tokens: 1 });
+  await stream.text();
+  expect((await stream.meta()).costNano).toBeGreaterThan(0);
+}
 
 describe("the client in Node", () => {
   it.each([...CLIENT_CASES])("$title", async ({ run }) => {

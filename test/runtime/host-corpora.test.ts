@@ -2,11 +2,17 @@ import { describe, expect, it, vi } from "vitest";
 
 import type { CorpusManifest } from "../../src/catalog/corpus.ts";
 import { NearsideError } from "../../src/errors.ts";
+import { loadCorpus } from "../../src/corpus/load.ts";
+import { scanModule } from "../../src/publish/corpus/kernel-module.ts";
+import { compile } from "../../src/publish/runtime.ts";
 import { type HostedModel, ModelHost } from "../../src/runtime/host.ts";
+import { SupersededError } from "../../src/runtime/shared-load.ts";
+import type { BlobStore } from "../../src/store/blobs.ts";
 import { corpusOf } from "../support/corpus.ts";
 import { manifestOf } from "../support/manifests.ts";
 
 const MB = 1_000_000;
+const SCAN = compile(scanModule());
 
 const model = (name: string, megabytes: number) =>
   manifestOf({ name, memory: { heapBytes: megabytes * MB, taskBytes: 0 } });
@@ -71,6 +77,46 @@ describe("corpora in a ModelHost", () => {
     expect(loads).toEqual(["corpus c"]);
   });
 
+  it("are taken over in the memory that a load which went quiet has left", async () => {
+    const memories = vi.spyOn(WebAssembly, "Memory");
+    const { manifest, bytes } = corpusOf([{ id: "a", vector: [3, 4] }]);
+    const quiet = Promise.withResolvers<void>();
+    const late = Promise.withResolvers<unknown>();
+    const stream = vi
+      .fn<BlobStore["stream"]>(async (_ref, _context, sink) => {
+        await sink.begin();
+        sink.write(bytes);
+      })
+      .mockImplementationOnce(async (_ref, _context, sink) => {
+        await sink.begin();
+        sink.write(bytes.subarray(0, 8));
+        await quiet.promise;
+        try {
+          sink.write(new Uint8Array(64));
+        } catch (error) {
+          late.resolve(error);
+        }
+      });
+    const host = new ModelHost({
+      budgetBytes: MB,
+      stallMs: 1,
+      load: async (one) => loaded(one),
+      loadCorpus: (one, its) => loadCorpus(one, SCAN, { stream }, its),
+    });
+    const search = () =>
+      host.useCorpus(manifest, context, (one) =>
+        one.search({ queries: [Float32Array.of(0.6, 0.8)], top: 1, conditions: [] }),
+      );
+    const found = [[{ id: "a", score: expect.closeTo(1, 2) }]];
+    expect(await search()).toEqual(found);
+    quiet.resolve();
+    expect(await late.promise).toBeInstanceOf(SupersededError);
+    expect(await search()).toEqual(found);
+    expect(host.stats()).toMatchObject({ takeovers: 1 });
+    expect(memories).toHaveBeenCalledTimes(1);
+    memories.mockRestore();
+  });
+
   it("are refused beside a model that leaves no room for them, before anything is loaded", () => {
     const { host, loads } = hostOf(100);
     expect(() => host.checkFits(model("m", 60), corpus("c", 41))).toThrow(
@@ -97,14 +143,18 @@ describe("corpora in a ModelHost", () => {
   });
 
   it("fail like models do: remembered for a moment, without a word of the cause", async () => {
-    const loadCorpus = vi.fn<() => Promise<HostedModel>>(() =>
+    const fail = vi.fn<() => Promise<HostedModel>>(() =>
       Promise.reject(new NearsideError("corpus_damaged", "It is.")),
     );
-    const host = new ModelHost({ budgetBytes: MB, load: async (one) => loaded(one), loadCorpus });
+    const host = new ModelHost({
+      budgetBytes: MB,
+      load: async (one) => loaded(one),
+      loadCorpus: fail,
+    });
     const use = () => host.useCorpus(corpus("c", 1), context, () => {});
     await expect(use()).rejects.toMatchObject({ code: "corpus_damaged" });
     await expect(use()).rejects.toMatchObject({ code: "corpus_damaged", retryAfterSeconds: 1 });
-    expect(loadCorpus).toHaveBeenCalledTimes(1);
+    expect(fail).toHaveBeenCalledTimes(1);
     expect(host.stats()).toMatchObject({ heldBytes: 0, failures: 1 });
   });
 });

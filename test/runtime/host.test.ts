@@ -15,6 +15,7 @@ const MB = 1_000_000;
 
 interface FakeModel extends HostedModel {
   heapBytes: number;
+  isSpent?: boolean;
   trap: unknown;
   readonly grow: (bytes: number) => boolean;
 }
@@ -196,6 +197,21 @@ describe("ModelHost", () => {
       code: "model_load_failed",
       message: "The model could not be loaded.",
     });
+  });
+
+  it("drops an instance that is spent once nobody uses it, and loads it anew", async () => {
+    const host = new ModelHost({ budgetBytes: 100 * MB, load: instantLoad });
+    const { promise: busy, resolve: done } = Promise.withResolvers<void>();
+    const long = host.use(model("a", 10), contextOf(), () => busy);
+    await host.use(model("a", 10), contextOf(), (instance) => {
+      (instance as FakeModel).isSpent = true;
+    });
+    expect(host.stats()).toMatchObject({ heldBytes: 10 * MB, models: [{ name: "a", users: 1 }] });
+    done();
+    await long;
+    expect(host.stats()).toMatchObject({ traps: 0, evictions: 0, heldBytes: 0, models: [] });
+    const start = await host.use(model("a", 10), contextOf(), (_, how) => how);
+    expect([start, host.stats().loads]).toEqual(["loaded", 2]);
   });
 
   it("drops an instance that trapped and loads it anew", async () => {

@@ -111,7 +111,11 @@ function recognise(
   parameters = {},
   limits: TaskLimits = EDGE,
 ) {
-  const input = textRecognition.decode(raw(bytes, "image/png", { parameters }), MANIFEST, limits);
+  const input = textRecognition.decode(
+    raw(bytes, "application/octet-stream", { parameters }),
+    MANIFEST,
+    limits,
+  );
   return runHere(textRecognition.run(RESOURCES, input, MANIFEST, limits), runner);
 }
 
@@ -142,7 +146,7 @@ describe("text-recognition", () => {
     ];
     expect([left < 40, top < 60, right > 160, bottom > 72]).toEqual([true, true, true, true]);
     expect([left > 25, top > 45, right < 175, bottom < 87]).toEqual([true, true, true, true]);
-    expect(units).toEqual({ items: 1, pixels: 60_000 });
+    expect(units).toEqual({ items: 1, pixels: 60_000, lines: 2 });
   });
 
   it("turns the boxes of what stands on its head, and reads it from the other end", () => {
@@ -187,6 +191,31 @@ describe("text-recognition", () => {
       ["classifier", 4, 48],
       ["recogniser", 2, 48],
     ]);
+  });
+
+  it("refuses a page of too many lines before any is read, and a pool takes it", async () => {
+    const crowded = await pngOf(
+      drawn(300, 300, (x, y) =>
+        x > 8 && x < 292 && y % 12 < 4 && y > 8 && y < 292 ? [0, 0, 0] : [255, 255, 255],
+      ),
+    );
+    const { seen, runner } = ensemble();
+    const attempt = () => recognise(crowded, { seen, runner });
+    expect(attempt).toThrow(refusal("batch_too_large", "inputs") as Error);
+    expect(attempt).toThrow(/^There are 2\d lines of text here, .* Send it in parts/);
+    expect(new Set(seen.map(({ member }) => member))).toEqual(new Set(["detector"]));
+    expect(recognise(crowded, ensemble(), {}, ORIGIN).units.lines).toBeGreaterThan(20);
+  });
+
+  it("counts the lines of all pictures of a request together", () => {
+    const input = textRecognition.decode(json([png, png, png].map(base64)), MANIFEST, EDGE);
+    const columns = 1_000;
+    const run = () =>
+      runHere(
+        textRecognition.run(RESOURCES, input, MANIFEST, { ...EDGE, lineColumns: columns }),
+        ensemble().runner,
+      );
+    expect(run).toThrow(refusal("batch_too_large", "inputs[1]") as Error);
   });
 
   it("lays what is transparent on white", async () => {

@@ -88,7 +88,12 @@ export class ModelRollouts extends DurableObject<Env> implements RolloutsOfModel
       this.#controller.record(events);
       this.#counts.add(settled);
     });
-    await this.#seeToAlarm();
+    try {
+      await this.#seeToAlarm();
+    } catch (error) {
+      // What is counted is counted, and must not come again; whoever comes next sees to it again.
+      consoleLog.error("alarm_not_set", error, { model: this.ctx.id.name });
+    }
   }
 
   async counts(): Promise<VersionCounts[]> {

@@ -30,6 +30,7 @@ import { TaskResources } from "../../src/tasks/resources.ts";
 import type { TaskTools } from "../../src/tasks/tools.ts";
 import { Activity } from "../../src/telemetry/activity.ts";
 import { consoleLog } from "../../src/telemetry/log.ts";
+import { StatisticsReader } from "../../src/telemetry/statistics.ts";
 import { Timing } from "../../src/telemetry/timing.ts";
 import { DOCS } from "../docs.ts";
 import type { Env } from "./env.ts";
@@ -114,7 +115,7 @@ export function createIsolate(env: Env): Isolate {
     receipts: new Receipts(env.RECEIPT_KEY, env.RECEIPT_PUBLIC_KEYS),
     docs: DOCS,
     ledgers: env.LEDGERS,
-    statistics: env.STATISTICS,
+    statistics: env.STATISTICS && new StatisticsReader(env.STATISTICS),
     adminToken: env.ADMIN_TOKEN,
   };
 }

@@ -43,7 +43,7 @@ and a later version computes only the texts that are new. A folder may hold seve
 (.txt, .md) whose ids are their paths. Metadata are strings, numbers and booleans: one type for each name.
 
 Vectors are kept as signed bytes and a length, 100,000 of 384 dimensions in 40 MB, beside the model in one
-isolate of 96 MB. A version never changes; the same rows again publish nothing.
+isolate of 96 MB. A version never changes; rows that a version has already publish nothing, unless --version says so.
 
   --name <corpus>          what requests call it
   --model <model>          whose vectors: minilm, or minilm@2 for another version than "stable"
@@ -80,11 +80,19 @@ Examples:
       context.say,
     );
     const headline = present
-      ? `${name} ${manifest.version} was published already, with the same rows (${target.where}).`
-      : `${name} ${manifest.version} is published (${target.where}): ${manifest.count} rows, ${size(manifest.snapshot.bytes)}.`;
+      ? `${name} ${manifest.version} was published already, with the same rows, in ${target.where}.`
+      : `${name} ${manifest.version} is published in ${target.where}: ${manifest.count} rows, ${size(manifest.snapshot.bytes)}.`;
+    const isOther =
+      (typeof description === "string" && description !== manifest.description) ||
+      (typeof licence === "string" && licence !== manifest.licence);
+    const stays = isOther
+      ? [
+          "Its description and licence stay as they were: a version never changes. Say --version for another one.",
+        ]
+      : [];
     return {
       json: { published: true, present, manifest },
-      text: [headline, ...doesNotFit(manifest.memory, model)].join("\n"),
+      text: [headline, ...stays, ...doesNotFit(manifest.memory, model)].join("\n"),
     };
   },
 };

@@ -6,6 +6,7 @@ import { versionsOf } from "./listed.ts";
 /**
  * `GET /v2/models/{m}[/versions/{v}]/config`: the part of Triton's `ModelConfig` that is true of a model here.
  * Where every tensor begins with an axis that the request chooses, that axis is the batch, and no part of `dims`.
+ * An ensemble takes no tensors: nothing is said of any.
  */
 export function modelConfiguration(model: CatalogModel, manifest: Manifest): object {
   const { name, version, inputs, outputs, limits, edge, members } = manifest;
@@ -16,12 +17,20 @@ export function modelConfiguration(model: CatalogModel, manifest: Manifest): obj
     data_type: typeOf(spec.datatype),
     ...dimensions(isBatched ? spec.shape.slice(1) : spec.shape),
   });
+  const versions = { version_policy: { specific: { versions: servedVersions(model) } } };
+  if (members !== undefined) {
+    return {
+      name,
+      platform: "ensemble",
+      ...versions,
+      ensemble_scheduling: schedulingOf(members, version),
+    };
+  }
   return {
     name,
-    ...(members === undefined
-      ? { platform: "onnxruntime_onnx", backend: "onnxruntime" }
-      : { platform: "ensemble", ensemble_scheduling: schedulingOf(members, version) }),
-    version_policy: { specific: { versions: servedVersions(model) } },
+    platform: "onnxruntime_onnx",
+    backend: "onnxruntime",
+    ...versions,
     max_batch_size: isBatched ? limits.maxBatch : 0,
     input: inputs.map(tensor),
     output: outputs.map(tensor),

@@ -8,7 +8,6 @@ import {
   type Tensor,
   isDatatype,
 } from "../../runtime/tensor.ts";
-import type { TaskLimits } from "../../tasks/limits.ts";
 import { type BinaryPart, decodeBody } from "./binary-body.ts";
 import { isClassifiable } from "./classification.ts";
 import { decodeElements, malformed, object, refuseNul } from "./elements.ts";
@@ -18,6 +17,7 @@ import {
   type RequestedOutput,
   requestedOutputs,
 } from "./parameters.ts";
+import { checkAxes, checkSizes, decodeShape, refuseBatch, type ShapeLimits } from "./shapes.ts";
 import { checkStrings, textsOf, wrongSize } from "./strings.ts";
 
 /** An input of a request: its elements where it came as JSON, else its bytes as they came. */
@@ -49,23 +49,18 @@ export function feedsOf({ inputs }: InferRequest): Record<string, Feed> {
   );
 }
 
-/** A tensor may have more axes than any operator uses; a request may not make us loop for long. */
-const MAX_RANK = 8;
-
-type Limits = Pick<TaskLimits, "maxBatch" | "placement">;
-
 /**
  * Decodes an inference request of the Open Inference Protocol, and copies none of its tensors' bytes.
  * https://github.com/open-inference/open-inference-protocol/blob/main/specification/protocol/inference_rest.md
  *
  * @param headerLength how much of the body is JSON; undefined for all of it
- * @throws NearsideError `invalid_json`, `invalid_request`, `invalid_tensor`, `batch_too_large`
+ * @throws NearsideError `invalid_json`, `invalid_request`, `invalid_tensor`, `batch_too_large`, `input_too_long`
  */
 export function decodeInferRequest(
   body: Uint8Array<ArrayBuffer>,
   headerLength: number | undefined,
   manifest: Manifest,
-  limits: Limits,
+  limits: ShapeLimits,
 ): InferRequest {
   return decodeBody(body, headerLength, (document, binaryPart) =>
     decodeRequest(document, manifest, limits, binaryPart),
@@ -75,7 +70,7 @@ export function decodeInferRequest(
 function decodeRequest(
   request: unknown,
   manifest: Manifest,
-  limits: Limits,
+  limits: ShapeLimits,
   binaryPart: BinaryPart,
 ): InferRequest {
   const { id, inputs, outputs, parameters } = object(request, "");
@@ -97,6 +92,7 @@ function decodeRequest(
       field: "inputs",
     });
   }
+  checkAxes([...decoded.values()], manifest);
   return {
     id,
     inputs: [...decoded.values()],
@@ -106,7 +102,7 @@ function decodeRequest(
 
 interface Place {
   readonly manifest: Manifest;
-  readonly limits: Limits;
+  readonly limits: ShapeLimits;
   readonly binaryPart: BinaryPart;
   readonly field: string;
 }
@@ -117,7 +113,9 @@ function decodeInput(
 ): InferInput {
   const spec = specOf(name, manifest, `${field}.name`);
   refuseState(parameters, `${field}.parameters`);
-  const dimensions = checkInput({ shape, datatype }, spec, field, limits.maxBatch);
+  const dimensions = checkInput({ shape, datatype }, spec, field);
+  refuseBatch(spec, dimensions, limits, `${field}.shape[0]`);
+  checkSizes(spec, dimensions, manifest, limits, `${field}.shape`);
   const input = { name: spec.name, datatype: spec.datatype, shape: dimensions };
   const size = binarySizeOf({ data, parameters }, field);
   if (size === undefined) {
@@ -135,7 +133,7 @@ function decodeInput(
 export function withBytes(
   input: Pick<InferInput, "name" | "datatype" | "shape">,
   bytes: Uint8Array<ArrayBuffer>,
-  { placement }: Limits,
+  { placement }: ShapeLimits,
   field: string,
 ): InferInput {
   const { datatype, shape } = input;
@@ -202,13 +200,12 @@ function selectedOutputs(
 /**
  * The shape of an input, if it fits the model.
  *
- * @throws NearsideError `invalid_request`, `invalid_tensor`, `batch_too_large`
+ * @throws NearsideError `invalid_request`, `invalid_tensor`
  */
 function checkInput(
   { shape, datatype }: { readonly shape?: unknown; readonly datatype?: unknown },
   spec: TensorSpec,
   field: string,
-  maxBatch: number,
 ): number[] {
   if (typeof datatype !== "string" || !isDatatype(datatype)) {
     throw malformed(
@@ -225,40 +222,7 @@ function checkInput(
       },
     );
   }
-  const dimensions = decodeShape(shape, spec, `${field}.shape`);
-  refuseBatch(spec, dimensions, maxBatch, `${field}.shape[0]`);
-  return dimensions;
-}
-
-/** @throws NearsideError `batch_too_large` */
-export function refuseBatch(
-  spec: TensorSpec | undefined,
-  shape: readonly number[],
-  maxBatch: number,
-  field: string,
-): void {
-  if (spec?.shape[0] !== -1 || (shape[0] ?? 0) <= maxBatch) return;
-  throw new NearsideError("batch_too_large", `One request may carry ${maxBatch} inputs at most.`, {
-    field,
-  });
-}
-
-function decodeShape(shape: unknown, spec: TensorSpec, field: string): number[] {
-  const isShape =
-    Array.isArray(shape) &&
-    shape.length <= MAX_RANK &&
-    shape.every((size) => Number.isInteger(size) && size >= 0 && size <= 0x7fff_ffff);
-  if (!isShape) throw malformed(field, "must be an array of non-negative integers");
-  const fits =
-    shape.length === spec.shape.length &&
-    spec.shape.every((size, axis) => size === -1 || size === shape[axis]);
-  if (fits) return shape as number[];
-  throw new NearsideError(
-    "invalid_tensor",
-    `"${spec.name}" takes shape [${spec.shape.join(", ")}], not [${shape.join(", ")}]` +
-      (spec.shape.includes(-1) ? " (-1 is any size)." : "."),
-    { field },
-  );
+  return decodeShape(shape, spec, `${field}.shape`);
 }
 
 /** What names memory of the server's machine, or the state that it keeps for whoever names it. */

@@ -1,6 +1,6 @@
 import { type Catalog, type CatalogModel } from "../../catalog/catalog.ts";
 import type { Context } from "../../context.ts";
-import { NearsideError } from "../../errors.ts";
+import { type ErrorDetails, NearsideError } from "../../errors.ts";
 import { type Target, describedVersion } from "../../routing/choose.ts";
 import { routeOf } from "../decide.ts";
 
@@ -25,20 +25,23 @@ export function allowedModels(catalog: Catalog, allowed: readonly string[] | und
 
 const PROTOCOLS = ["open-inference", "openai"] as const;
 
-/** @throws NearsideError why a request for a version would not be served, if need be after loading */
+/** @throws NearsideError `model_unavailable`, and why tensors would not be taken, if need be after loading; those of `describedVersion` */
 export function checkReady({ isolate, now }: Context, catalog: Catalog, target: Target): void {
   const manifest = describedVersion(catalog, target);
   const { name, version } = manifest;
+  if (manifest.members !== undefined) {
+    throw unavailable(`"${name}" is an ensemble, and takes no tensors: use /v1/predict/${name}.`);
+  }
   if (PROTOCOLS.some((protocol) => routeOf(catalog, manifest, protocol) !== undefined)) return;
   if (manifest.edge === false) {
-    throw new NearsideError("no_edge_build", `"${name}" needs an origin pool, and has none.`);
+    throw unavailable(`"${name}" needs an origin pool, and has none.`);
   }
-  if (!isolate.host.fits(manifest)) {
-    throw new NearsideError("model_too_large", `"${name}" does not fit an edge isolate.`);
-  }
+  if (!isolate.host.fits(manifest)) throw unavailable(`"${name}" does not fit an edge isolate.`);
   if (isolate.host.isFailing(name, version, now())) {
-    throw new NearsideError("model_unavailable", `Loading "${name}" has just failed.`, {
-      retryAfterSeconds: 1,
-    });
+    throw unavailable(`Loading "${name}" has just failed.`, { retryAfterSeconds: 1 });
   }
+}
+
+function unavailable(why: string, details: ErrorDetails = {}): NearsideError {
+  return new NearsideError("model_unavailable", why, details);
 }

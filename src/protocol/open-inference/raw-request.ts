@@ -1,9 +1,9 @@
 import type { Manifest } from "../../catalog/manifest.ts";
 import { NearsideError } from "../../errors.ts";
 import { DATATYPES, elementCount } from "../../runtime/tensor.ts";
-import type { TaskLimits } from "../../tasks/limits.ts";
 import { HEADER_LENGTH } from "./binary-body.ts";
-import { type InferRequest, refuseBatch, withBytes } from "./decode.ts";
+import { type InferRequest, withBytes } from "./decode.ts";
+import { checkSizes, refuseBatch, type ShapeLimits } from "./shapes.ts";
 
 const LENGTH_BYTES = 4;
 
@@ -12,13 +12,14 @@ const LENGTH_BYTES = 4;
  * What its shape leaves open follows from the body's length. A string is one, and has no length before it.
  *
  * @throws NearsideError `invalid_request` for a model of which that is not enough to know, `invalid_tensor`,
- *   `batch_too_large`
+ *   `batch_too_large`, `input_too_long`
  */
 export function decodeRawBody(
   body: Uint8Array<ArrayBuffer>,
-  { inputs, outputs }: Manifest,
-  limits: Pick<TaskLimits, "maxBatch" | "placement">,
+  manifest: Manifest,
+  limits: ShapeLimits,
 ): InferRequest {
+  const { inputs, outputs } = manifest;
   const [spec, another] = inputs;
   if (spec === undefined || another !== undefined) {
     throw refusal("a model of one input");
@@ -33,7 +34,8 @@ export function decodeRawBody(
   const one = elementCount(known) * DATATYPES[datatype].bytes;
   const rest = isText || one === 0 ? 1 : Math.floor(body.length / one);
   const shape = spec.shape.map((size) => (size === -1 ? rest : size));
-  refuseBatch(spec, shape, limits.maxBatch, HEADER_LENGTH);
+  refuseBatch(spec, shape, limits, HEADER_LENGTH);
+  checkSizes(spec, shape, manifest, limits, HEADER_LENGTH);
   return {
     id: undefined,
     inputs: [withBytes({ name, datatype, shape }, bytes, limits, HEADER_LENGTH)],

@@ -44,7 +44,8 @@ async function answer(
       "The edge counts nothing by itself: the binding STATISTICS names the control plane's entrypoint.",
     );
   }
-  const counts = await statistics.counts(asked.map(({ name }) => name)).catch((cause: unknown) => {
+  const names = asked.map(({ name }) => name);
+  const { counts, at } = await statistics.counts(names, now()).catch((cause: unknown) => {
     throw new NearsideError("statistics_unavailable", "The control plane can't be asked now.", {
       retryAfterSeconds: 1,
       cause,
@@ -62,7 +63,7 @@ async function answer(
     model_stats: stats.map(({ name, version, counts: known }) => modelStat(name, version, known)),
     nearside: {
       scope: "all isolates",
-      as_of: new Date(now()).toISOString(),
+      as_of: new Date(at).toISOString(),
       since: Number.isFinite(since) ? new Date(since).toISOString() : null,
     },
   });

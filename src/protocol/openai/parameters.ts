@@ -54,6 +54,8 @@ const EMBEDDING: Readonly<Record<string, Check>> = {
   encoding_format: (value) =>
     value === "float" || value === "base64" ? undefined : "must be float or base64",
   user: (value) => (typeof value === "string" ? undefined : "must be a text"),
+  // OpenAI's answer has no place for what was found; ignored, it would be missed.
+  corpus: () => "is searched by POST /v1/predict/{model} only",
 };
 
 /** @param dimensions of the model @throws NearsideError `invalid_request` */

@@ -29,7 +29,7 @@ export async function postOpenAi(
   request: Request,
 ): Promise<Response> {
   const principal = await identify(context, request, { scope: "predict" });
-  const asked = await context.timing.measure("decode", () => readOpenAiRequest(request));
+  const asked = await context.timing.measure("decode", () => readOpenAiRequest(path, request));
   const { model } = asked;
   if (principal !== undefined) authorize(principal, { scope: "predict", model });
   if (path === "v1/embeddings" && embedsItself(await context.isolate.catalog.get(context), model)) {

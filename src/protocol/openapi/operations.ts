@@ -33,7 +33,7 @@ function predict(): Operation {
     tag: "Predict",
     summary: "Asks a model, in the words of its task.",
     description:
-      "A JSON body has `inputs` and, perhaps, `parameters`; a raw body of another media type has its parameters in the query. By task:\n\n" +
+      "A JSON body has `inputs` and, perhaps, `parameters`; a raw body of another media type has its parameters in the query, where those of a JSON body may stand, too. By task:\n\n" +
       said.join("\n"),
     who: "key",
     concerns: ["caller", "request", "body", "input", "model", "run", "pay"],
@@ -41,7 +41,7 @@ function predict(): Operation {
       ([name, schema]) => ({
         name,
         in: "query",
-        description: "For a raw body.",
+        description: "For a raw body, or beside a JSON body, whose own parameters count.",
         // Each task has a default of its own.
         schema: Object.fromEntries(Object.entries(schema).filter(([word]) => word !== "default")),
       }),

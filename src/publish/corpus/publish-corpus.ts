@@ -7,6 +7,7 @@ import { changeCatalog, readCatalogSource } from "../../catalog/changes.ts";
 import { findCorpusManifest } from "../../catalog/compile.ts";
 import { CorpusManifest } from "../../catalog/corpus.ts";
 import type { Manifest } from "../../catalog/manifest.ts";
+import type { BuiltCorpus } from "../../corpus/build.ts";
 import { FORMAT } from "../../corpus/format.ts";
 import { blobKey, corpusManifestKey } from "../../store/layout.ts";
 import type { PublishTarget } from "../bucket.ts";
@@ -38,7 +39,7 @@ export interface CorpusOptions {
 
 export interface PublishedCorpus {
   readonly manifest: CorpusManifest;
-  /** Whether it was there already, with the same content. */
+  /** Whether it was there already, with the same content: its description and licence are those it had. */
   readonly present: boolean;
 }
 
@@ -65,62 +66,58 @@ export async function publishCorpus(
     model.sourceDigest,
     texts,
   ]);
-  const { version, present } = await chooseVersion(target, options, sourceDigest);
-  if (present !== undefined && (await hasBlob(target, present))) {
-    onProgress(`${name} ${version}: already published`);
-    await addToCatalog(target, present, label);
-    return { manifest: present, present: true };
+  let built: BuiltCorpus | undefined;
+  for (;;) {
+    const { version, present } = await chooseVersion(target, options, sourceDigest);
+    const say: Progress = (line) => onProgress(`${name} ${version}: ${line}`);
+    if (present !== undefined && (await hasBlob(target, present))) {
+      say("already published");
+      await addToCatalog(target, present, label);
+      return { manifest: present, present: true };
+    }
+    const embedder = options.embedder ?? (await openEmbedder(model, target.bucket));
+    const { dimensions } = model.task;
+    built ??= await buildCorpus(source, { dimensions, texts, rows: measured.rows }, embedder, say);
+    const { bytes, count, columns, memoryBytes } = built;
+    const digest = createHash("sha256").update(bytes).digest("hex");
+    // Its manifest stays: another blob would not be the one that it names.
+    if (present !== undefined && present.snapshot.digest !== digest) {
+      throw alreadyPublished(name, version);
+    }
+    const manifest = v.parse(CorpusManifest, {
+      schema: 1,
+      kind: "corpus",
+      name,
+      version,
+      description: options.description ?? `${count} rows of ${source.name}`,
+      licence: options.licence ?? "not stated",
+      sourceDigest,
+      model: { name: model.name, version: model.version },
+      dimensions,
+      count,
+      snapshot: { digest, bytes: bytes.length, format: FORMAT },
+      columns,
+      texts,
+      memory: { heapBytes: memoryBytes, taskBytes: 0 },
+    });
+    const upload = async (): Promise<void> => {
+      if (await hasBlob(target, manifest)) return;
+      say(`uploading ${size(bytes.length)}`);
+      await target.bucket.put(blobKey(digest), bytes);
+    };
+    await upload();
+    const key = corpusManifestKey(name, version);
+    const text = JSON.stringify(manifest, undefined, 2);
+    const onlyIf = { etagDoesNotMatch: "*" };
+    const written = present ?? (await target.bucket.put(key, text, { onlyIf }));
+    // Somebody who published at the same time was faster: the same, or another one.
+    if (written === null) continue;
+    // A blob that was there already may have been collected while no manifest named it.
+    await upload();
+    await addToCatalog(target, present ?? manifest, label);
+    say("published");
+    return { manifest: present ?? manifest, present: false };
   }
-  const embedder = options.embedder ?? (await openEmbedder(model, target.bucket));
-  const { dimensions } = model.task;
-  const say: Progress = (line) => onProgress(`${name} ${version}: ${line}`);
-  const built = await buildCorpus(
-    source,
-    { dimensions, texts, rows: measured.rows },
-    embedder,
-    say,
-  );
-  const digest = createHash("sha256").update(built.bytes).digest("hex");
-  // Its manifest stays: another blob would not be the one that it names.
-  if (present !== undefined && present.snapshot.digest !== digest) {
-    throw alreadyPublished(name, version);
-  }
-  const manifest = v.parse(CorpusManifest, {
-    schema: 1,
-    kind: "corpus",
-    name,
-    version,
-    description: options.description ?? `${built.count} rows of ${source.name}`,
-    licence: options.licence ?? "not stated",
-    sourceDigest,
-    model: { name: model.name, version: model.version },
-    dimensions,
-    count: built.count,
-    snapshot: { digest, bytes: built.bytes.length, format: FORMAT },
-    columns: built.columns,
-    texts,
-    memory: { heapBytes: built.memoryBytes, taskBytes: 0 },
-  });
-  const upload = async (): Promise<void> => {
-    if (await hasBlob(target, manifest)) return;
-    say(`uploading ${size(built.bytes.length)}`);
-    await target.bucket.put(blobKey(digest), built.bytes);
-  };
-  await upload();
-  const key = corpusManifestKey(name, version);
-  const text = JSON.stringify(manifest, undefined, 2);
-  const onlyIf = { etagDoesNotMatch: "*" };
-  const written = present ?? (await target.bucket.put(key, text, { onlyIf }));
-  if (written === null) {
-    // Somebody who published at the same time was faster; perhaps it was the same.
-    const theirs = await findCorpusManifest(target.bucket, name, version);
-    if (theirs?.sourceDigest !== sourceDigest) throw alreadyPublished(name, version);
-  }
-  // A blob that was there already may have been collected while no manifest named it.
-  await upload();
-  await addToCatalog(target, manifest, label);
-  say("published");
-  return { manifest, present: false };
 }
 
 /** The version to publish, and what is there of it already. */
@@ -138,12 +135,17 @@ async function chooseVersion(
     return { version: wanted, present: there };
   }
   const { source } = await readCatalogSource(bucket);
-  const newest = source.corpora?.[name]?.versions.at(-1) ?? 0;
+  const versions = source.corpora?.[name]?.versions ?? [];
+  const listed = await Promise.all(
+    versions.toReversed().map((version) => findCorpusManifest(bucket, name, version)),
+  );
+  const same = listed.find(isSame);
+  if (same !== undefined) return { version: same.version, present: same };
   // What an interrupted publication has left is listed nowhere.
-  for (let version = Math.max(1, newest); ; version++) {
+  for (let version = (versions.at(-1) ?? 0) + 1; ; version++) {
     const there = await findCorpusManifest(bucket, name, version);
     if (isSame(there)) return { version, present: there };
-    if (there === undefined && version > newest) return { version };
+    if (there === undefined) return { version };
   }
 }
 

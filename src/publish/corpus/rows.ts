@@ -70,18 +70,24 @@ export async function rowsOfPlace(place: string): Promise<RowSource> {
       let rows = 0;
       for (const file of files) {
         hash.update(`${nameOf(file)}\n`);
+        let count = 0;
+        let last = NEWLINE;
         for await (const chunk of createReadStream(file)) {
           const bytes = chunk as Buffer;
           hash.update(bytes);
-          for (let at = bytes.indexOf(10); at !== -1; at = bytes.indexOf(10, at + 1)) rows++;
+          for (let at = bytes.indexOf(NEWLINE); at !== -1; at = bytes.indexOf(NEWLINE, at + 1)) {
+            count++;
+          }
+          last = bytes.at(-1) ?? last;
         }
-        rows++;
+        if (last !== NEWLINE) count++;
+        rows += isText(file) ? 1 : count;
       }
       return { digest: hash.digest("hex"), rows };
     },
     async *rows() {
       for (const file of files) {
-        if (file.endsWith(".txt") || file.endsWith(".md")) {
+        if (isText(file)) {
           const id = nameOf(file);
           yield { id, text: await readFile(file, "utf8"), where: id };
         } else yield* lines(file, nameOf(file));
@@ -89,6 +95,10 @@ export async function rowsOfPlace(place: string): Promise<RowSource> {
     },
   };
 }
+
+const NEWLINE = 10;
+
+const isText = (file: string): boolean => file.endsWith(".txt") || file.endsWith(".md");
 
 async function filesIn(folder: string): Promise<string[]> {
   const entries = await readdir(folder, { recursive: true });

@@ -22,9 +22,19 @@ export function signature(onnx: Uint8Array): Signature {
   const { graph } = readModel(onnx);
   const constants = new Set(graph.initializer.map(({ name }) => name));
   return {
-    inputs: graph.input.filter(({ name }) => !constants.has(name)).map(specOf),
+    inputs: graph.input.filter(({ name }) => !constants.has(name)).map(inputOf),
     outputs: graph.output.map(specOf),
   };
+}
+
+/** With the names of its axes: those of one name have one size, whichever inputs they are of. */
+function inputOf(value: ValueInfoProto): TensorSpec {
+  const spec = specOf(value);
+  const dimensions = value.type?.value.case === "tensorType" && value.type.value.value.shape?.dim;
+  const axes = (dimensions || []).map(({ value: size }) =>
+    size.case === "dimParam" && size.value !== "" ? size.value : null,
+  );
+  return axes.some((name) => name !== null) ? { ...spec, axes } : spec;
 }
 
 function specOf({ name, type }: ValueInfoProto): TensorSpec {

@@ -33,6 +33,12 @@ class ImageData {
 const PREMATURE = /premature end/i;
 
 /**
+ * After libjpeg's `exit` an instance has lost no more than what it had on its stack, some kilobytes of 64, and in
+ * its heap: it goes on as after a `longjmp`, this many times.
+ */
+const MAX_EXITS = 4;
+
+/**
  * A decoder that emscripten has compiled.
  *
  * Its factory promises a module, but where `instantiateWasm` is synchronous, the object that it is given is
@@ -48,6 +54,8 @@ export function startEmscriptenCodec(
   let memory: WebAssembly.Memory | undefined;
   let maxBytes = Number.POSITIVE_INFINITY;
   let isPremature = false;
+  let isUsable = true;
+  let exits = 0;
   const module: GlueModule = {
     noInitialRun: true,
     locateFile: (name) => name,
@@ -71,16 +79,33 @@ export function startEmscriptenCodec(
     decode(bytes, limit) {
       maxBytes = limit;
       isPremature = false;
-      const image = withGlobals(() => module.decode?.(bytes, ...options));
+      isUsable = false;
+      const image = withGlobals(() => {
+        try {
+          return module.decode?.(bytes, ...options);
+        } catch (error) {
+          isUsable = isExit(error) && ++exits < MAX_EXITS;
+          throw error;
+        }
+      });
+      isUsable = true;
       if (!image) throw new Error("The decoder returned no picture.");
       if (isPremature) throw new Error("The decoder ran out of data.");
       const { data, width, height } = image;
       return { width, height, data: new Uint8Array(data.buffer, data.byteOffset, data.length) };
     },
+    get isUsable() {
+      return isUsable;
+    },
     get memoryBytes() {
       return memory?.buffer.byteLength ?? 0;
     },
   };
+}
+
+/** The glue's own class, whose name is all that is to be seen of it. */
+function isExit(error: unknown): boolean {
+  return typeof error === "object" && error !== null && "status" in error;
 }
 
 /** The glue grows its memory by calling `grow` on the object, so a method of its own can refuse. */

@@ -1,8 +1,9 @@
 import { checkBatch, invalidInput, kindOf } from "../inputs.ts";
 import type { TaskRequest } from "../task.ts";
-import { checkPixels, type ImageHeader, readImageHeader } from "./header.ts";
+import { unsupportedImage } from "./failure.ts";
+import { checkPixels, type ImageFormat, type ImageHeader, readImageHeader } from "./header.ts";
 
-/** Media types that a raw picture may have; what it is, its bytes say. */
+/** Media types that a raw picture may have: one that names a format must name the one that its bytes are in. */
 export const IMAGE_MEDIA_TYPES = [
   "image/jpeg",
   "image/png",
@@ -26,7 +27,8 @@ export interface RequestImages {
 
 /**
  * The pictures of a request: a file as it is, or in JSON as base64 or a `data:` URL, one or an array.
- * None is decoded, but all headers are read and all pixels counted.
+ * None is decoded, but all headers are read and all pixels counted. What says of which format it is must be in it;
+ * base64 alone and `application/octet-stream` say nothing.
  *
  * @throws NearsideError `invalid_input`, `batch_too_large`, `unsupported_image`, `image_too_large`
  */
@@ -34,24 +36,26 @@ export function imageInputs(
   request: TaskRequest,
   limits: { readonly maxBatch: number; readonly maxPixels: number },
 ): RequestImages {
-  const requestImage = (bytes: Uint8Array, field: string): RequestImage => {
+  const requestImage = (bytes: Uint8Array, mediaType: string, field: string): RequestImage => {
     const header = readImageHeader(bytes, field);
+    checkFormat(header.format, mediaType, field);
     checkPixels(header, limits.maxPixels, field);
     return { bytes, header, field };
   };
+  const fromJson = (input: unknown, field: string): RequestImage => {
+    const { bytes, mediaType } = base64Image(input, field);
+    return requestImage(bytes, mediaType, field);
+  };
   if (request.kind === "raw") {
-    return { images: [requestImage(request.bytes, "inputs")], single: true };
+    return { images: [requestImage(request.bytes, request.mediaType, "inputs")], single: true };
   }
   const { inputs } = request;
   if (!Array.isArray(inputs)) {
-    return { images: [requestImage(base64Image(inputs, "inputs"), "inputs")], single: true };
+    return { images: [fromJson(inputs, "inputs")], single: true };
   }
   if (inputs.length === 0) throw invalidInput("inputs", "must hold at least one image");
   checkBatch(inputs.length, limits.maxBatch);
-  const images = inputs.map((input: unknown, index) => {
-    const field = `inputs[${index}]`;
-    return requestImage(base64Image(input, field), field);
-  });
+  const images = inputs.map((input: unknown, index) => fromJson(input, `inputs[${index}]`));
   return { images, single: false };
 }
 
@@ -60,7 +64,26 @@ export function pixelsOf(images: readonly RequestImage[]): number {
   return images.reduce((sum, { header }) => sum + header.width * header.height, 0);
 }
 
-function base64Image(input: unknown, field: string): Uint8Array {
+/** Types that say nothing of a picture. */
+const ANY = new Set(["", "application/octet-stream"]);
+
+const NAMES: Readonly<Record<ImageFormat, string>> = { jpeg: "JPEG", png: "PNG", webp: "WebP" };
+
+function checkFormat(format: ImageFormat, mediaType: string, field: string): void {
+  const isRight =
+    mediaType === `image/${format}` || (format === "jpeg" && mediaType === "image/jpg");
+  if (isRight || ANY.has(mediaType)) return;
+  throw unsupportedImage(
+    `is ${NAMES[format]}, but was sent as "${mediaType.slice(0, 100)}"`,
+    field,
+  );
+}
+
+/** The media type is that of a `data:` URL; of base64 alone there is none. */
+function base64Image(
+  input: unknown,
+  field: string,
+): { readonly bytes: Uint8Array; readonly mediaType: string } {
   if (typeof input !== "string") {
     throw invalidInput(field, `must be an image in base64 or a data: URL, not ${kindOf(input)}`);
   }
@@ -79,5 +102,6 @@ function base64Image(input: unknown, field: string): Uint8Array {
   }
   const bytes = new Uint8Array(binary.length);
   for (let at = 0; at < bytes.length; at++) bytes[at] = binary.charCodeAt(at);
-  return bytes;
+  const mediaType = comma < 0 ? "" : (/^data:([^;,]*)/.exec(input)?.[1] ?? "");
+  return { bytes, mediaType: mediaType.trim().toLowerCase() };
 }

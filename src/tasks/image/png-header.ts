@@ -1,3 +1,4 @@
+import { joinedOrOnly } from "../../bytes.ts";
 import { exifOrientation, type Orientation } from "./exif.ts";
 import { unsupportedImage } from "./failure.ts";
 import type { FormatHeader } from "./header.ts";
@@ -45,6 +46,42 @@ export function readPngHeader(bytes: Uint8Array, field: string): FormatHeader {
   }
   if (size === undefined || !hasData) throw unsupportedImage("holds no picture", field);
   return { ...size, orientation };
+}
+
+/** ISO/IEC 15948 §11.2.2: samples of a pixel, by colour type. */
+const SAMPLES: Readonly<Record<number, number>> = { 0: 1, 2: 3, 3: 1, 4: 2, 6: 4 };
+
+/** §8.2: where the seven passes of an interlaced picture start, and how far apart their pixels are. */
+const PASSES = [
+  { left: 0, top: 0, across: 8, down: 8 },
+  { left: 4, top: 0, across: 8, down: 8 },
+  { left: 0, top: 4, across: 4, down: 8 },
+  { left: 2, top: 0, across: 4, down: 4 },
+  { left: 0, top: 2, across: 2, down: 4 },
+  { left: 1, top: 0, across: 2, down: 2 },
+  { left: 0, top: 1, across: 1, down: 2 },
+];
+const WHOLE = [{ left: 0, top: 0, across: 1, down: 1 }];
+
+/** Bytes of all rows with their filters, as they are before they are deflated. */
+export function filteredBytes(bytes: Uint8Array): number {
+  const header = new DataView(bytes.buffer, bytes.byteOffset + SIGNATURE.length + 8, IHDR_BYTES);
+  const [width, height] = [header.getUint32(0), header.getUint32(4)];
+  const bits = header.getUint8(8) * (SAMPLES[header.getUint8(9)] ?? 0);
+  const passes = header.getUint8(12) === 1 ? PASSES : WHOLE;
+  return passes.reduce((sum, { left, top, across, down }) => {
+    const columns = Math.max(0, Math.ceil((width - left) / across));
+    const rows = Math.max(0, Math.ceil((height - top) / down));
+    return columns === 0 ? sum : sum + rows * (1 + Math.ceil((columns * bits) / 8));
+  }, 0);
+}
+
+/** The deflated pixels: the content of all IDAT. */
+export function deflatedPixels(bytes: Uint8Array): Uint8Array {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const chunks = [...chunksOf(view, "inputs")].filter(({ type }) => type === "IDAT");
+  const deflated = chunks.map(({ start, end }) => bytes.subarray(start + 8, end - 4));
+  return joinedOrOnly(deflated);
 }
 
 /** The same picture without the chunks that say nothing of its pixels: an animation's first frame. */

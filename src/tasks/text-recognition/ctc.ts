@@ -14,17 +14,27 @@ export function parseCharacters(asset: Uint8Array): string[] {
   return [...lines, " "];
 }
 
-/** Greedy decoding of connectionist temporal classification: a class that goes on is one character. */
+const DIGIT = /\d$/;
+
+/**
+ * Greedy decoding of connectionist temporal classification: a class that goes on is one character.
+ *
+ * @param isParted whether a gap is to be seen between two steps: cells of a table are not to become one number
+ */
 export function decodeCtc(
   classes: ArrayLike<number>,
   scores: ArrayLike<number>,
   characters: readonly string[],
+  isParted: (from: number, to: number) => boolean = () => false,
 ): Reading {
-  let [text, sum, count, last] = ["", 0, 0, BLANK];
+  let [text, sum, count, last, before] = ["", 0, 0, BLANK, 0];
   for (let step = 0; step < classes.length; step++) {
     const found = classes[step] ?? BLANK;
     if (found !== BLANK && found !== last) {
-      text += characters[found - 1] ?? "";
+      const character = characters[found - 1] ?? "";
+      const isDigits = DIGIT.test(character) && DIGIT.test(text);
+      text += isDigits && isParted(before, step) ? ` ${character}` : character;
+      before = step;
       sum += scores[step] ?? 0;
       count++;
     }

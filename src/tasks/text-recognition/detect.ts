@@ -4,22 +4,20 @@ import type { TensorRun } from "../task.ts";
 import { type TextMap, textBoxes } from "./boxes.ts";
 import type { Rectangle } from "./geometry.ts";
 import { shrunk } from "./page.ts";
-import { layOn, pixelsOfTile, tilesOf } from "./tiles.ts";
+import { layOn, pixelsOfTile, tilePixels, tilesOf } from "./tiles.ts";
 
 /** In what a page is read. */
 export interface Detection {
-  /** The longer side of the page as the detector sees it. */
+  /** The longer side of the page as the detector sees it; of a long and narrow page it sees more. */
   readonly pageSide: number;
   /** The side of its squares. */
   readonly tileSide: number;
 }
 
 /** Where text stands on a page, in its pixels: each square is one run of the `detector`. */
-export function* detectText(
-  page: RgbaImage,
-  { pageSide, tileSide }: Detection,
-): TensorRun<Rectangle[]> {
-  const seen = shrunk(page, pageSide);
+export function* detectText(page: RgbaImage, detection: Detection): TensorRun<Rectangle[]> {
+  const { tileSide } = detection;
+  const seen = shrunk(page, scaleOf(page, detection));
   const { width, height } = seen;
   const map: TextMap = { width, height, data: new Float32Array(width * height) };
   for (const tile of tilesOf(seen, tileSide)) {
@@ -37,4 +35,25 @@ export function* detectText(
     width: box.width * scaleX,
     height: box.height * scaleY,
   }));
+}
+
+const SHRINK_STEP = 0.9;
+
+/**
+ * Shrunk to `pageSide`, the text of a long strip would be gone: what is no higher than a square stays as it is, or
+ * as large as in no more pixels of squares than a whole page has.
+ */
+export function scaleOf(
+  page: Pick<RgbaImage, "width" | "height">,
+  { pageSide, tileSide }: Detection,
+): number {
+  const least = Math.min(1, pageSide / Math.max(page.width, page.height));
+  const most = tilePixels({ width: pageSide, height: pageSide }, tileSide);
+  let scale = Math.min(1, tileSide / Math.min(page.width, page.height));
+  const isTooMuch = (): boolean => {
+    const size = { width: page.width * scale, height: page.height * scale };
+    return tilePixels(size, tileSide) > most;
+  };
+  while (scale > least && isTooMuch()) scale *= SHRINK_STEP;
+  return Math.max(scale, least);
 }

@@ -4,6 +4,9 @@ import type { Rectangle } from "./geometry.ts";
 /** Lines as the recogniser and the classifier see them are this high. */
 export const LINE_HEIGHT = 48;
 
+/** Share of a line's height that is cut out around it: in letters as high as the picture spaces get lost. */
+export const MARGIN = 0.2;
+
 /** RGBA pixels of a line that lies level, `LINE_HEIGHT` high. */
 export interface Line {
   readonly width: number;

@@ -17,9 +17,8 @@ export function onWhite({ width, height, data }: RgbaImage): RgbaImage {
   return { width, height, data: laid };
 }
 
-/** A picture whose longer side is at most `side`: each pixel is the mean of those that it stands for. */
-export function shrunk(image: RgbaImage, side: number): RgbaImage {
-  const scale = side / Math.max(image.width, image.height);
+/** A picture made smaller by `scale`, below 1: each pixel is the mean of those that it stands for. */
+export function shrunk(image: RgbaImage, scale: number): RgbaImage {
   if (scale >= 1) return image;
   const width = Math.max(1, Math.round(image.width * scale));
   const height = Math.max(1, Math.round(image.height * scale));

@@ -32,6 +32,30 @@ export function piecesOf(line: Line, maxWidth: number): Piece[] {
   return pieces;
 }
 
+/** So many columns without letters, in sum, part two digits: between those of one number are 12 at most (measured). */
+const PARTING_COLUMNS = 18;
+
+/** Tells whether two places of a line, in columns, are further apart than digits of one number. */
+export function gapsOf(line: Line): (from: number, to: number) => boolean {
+  let blank: readonly boolean[] | undefined;
+  return (from, to) => {
+    blank ??= blankColumns(line);
+    return blank.slice(from, to).filter(Boolean).length >= PARTING_COLUMNS;
+  };
+}
+
+/** Where in the middle third of a line letters stand apart, as a share of its width. */
+export function spaceInTheMiddle(line: Line): number | undefined {
+  const blank = blankColumns(line);
+  const [first, end] = [Math.ceil(line.width / 3), Math.floor((2 * line.width) / 3)];
+  let [best, from] = [{ start: first, length: 0 }, first];
+  for (let column = first; column < end; column++) {
+    if (blank[column] !== true) from = column + 1;
+    else if (column + 1 - from > best.length) best = { start: from, length: column + 1 - from };
+  }
+  return best.length < SPACE_COLUMNS ? undefined : (best.start + best.length / 2) / line.width;
+}
+
 function part({ width, data }: Line, start: number, end: number): Line {
   const columns = end - start;
   const cut = new Uint8Array(columns * LINE_HEIGHT * 4);

@@ -4,8 +4,8 @@ import type { TensorRun } from "../task.ts";
 import { decodeCtc, joined, type Reading } from "./ctc.ts";
 import type { Detection } from "./detect.ts";
 import type { Rectangle } from "./geometry.ts";
-import { cutOut, LINE_HEIGHT, lineWidth, stacked } from "./line.ts";
-import { type Piece, piecesOf } from "./pieces.ts";
+import { cutOut, LINE_HEIGHT, lineWidth, MARGIN, stacked } from "./line.ts";
+import { gapsOf, type Piece, piecesOf } from "./pieces.ts";
 
 /** How lines are read. */
 export interface Reader extends Detection {
@@ -15,9 +15,6 @@ export interface Reader extends Detection {
   readonly maxLineWidth: number;
   readonly characters: readonly string[];
 }
-
-/** Share of a line's height that is cut out around it: in letters as high as the picture spaces get lost. */
-const MARGIN = 0.2;
 
 /** Widths of recognised lines are multiples of this. */
 const WIDTH_MULTIPLE = 32;
@@ -38,8 +35,7 @@ export function* readLines(
 ): TensorRun<ReadLine[]> {
   const read = rectangles.map((): (Reading & Piece)[] => []);
   for (const pieces of inRuns(page, rectangles, reader)) {
-    const widest = Math.max(...pieces.map(({ line }) => line.width));
-    const width = Math.ceil(widest / WIDTH_MULTIPLE) * WIDTH_MULTIPLE;
+    const width = filledUp(Math.max(...pieces.map(({ line }) => line.width)));
     const shape = [pieces.length, LINE_HEIGHT, width, 4];
     const data = stacked(
       pieces.map(({ line }) => line),
@@ -52,15 +48,31 @@ export function* readLines(
     const scores = output(outputs, "score", "FP32", pieces.length * steps);
     for (const [index, piece] of pieces.entries()) {
       const [start, end] = [index * steps, (index + 1) * steps];
+      const isParted = gapsOf(piece.line);
       const reading = decodeCtc(
         classes.subarray(start, end),
         scores.subarray(start, end),
         reader.characters,
+        (from, to) => isParted((from * width) / steps, (to * width) / steps),
       );
       read[piece.of]?.push({ ...piece, ...reading });
     }
   }
   return rectangles.map((rectangle, index) => ({ rectangle, ...joined(read[index] ?? []) }));
+}
+
+/** Columns of 48 pixels that the recogniser will be fed for these lines. */
+export function columnsOf(rectangles: readonly Rectangle[]): number {
+  return rectangles.reduce((sum, tight) => sum + filledUp(lineWidth(withMargin(tight))), 0);
+}
+
+function withMargin(tight: Rectangle): Rectangle {
+  const more = MARGIN * tight.height;
+  return { ...tight, width: tight.width + more, height: tight.height + more };
+}
+
+function filledUp(width: number): number {
+  return Math.ceil(width / WIDTH_MULTIPLE) * WIDTH_MULTIPLE;
 }
 
 /** Lines of about the same width stand together, so that little is filled up; pieces of a line stay in order. */
@@ -76,9 +88,7 @@ function* inRuns(
   for (const of of order) {
     const tight = rectangles[of];
     if (tight === undefined) continue;
-    const more = MARGIN * tight.height;
-    const rectangle = { ...tight, width: tight.width + more, height: tight.height + more };
-    for (const piece of piecesOf(cutOut(page, rectangle), maxLineWidth)) {
+    for (const piece of piecesOf(cutOut(page, withMargin(tight)), maxLineWidth)) {
       waiting.push({ ...piece, of });
       if (waiting.length < linesPerRun) continue;
       yield waiting;

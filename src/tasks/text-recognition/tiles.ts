@@ -12,6 +12,8 @@ const LEAST_CONTRAST = 16;
 
 const WHITE = 255;
 
+type Size = Pick<RgbaImage, "width" | "height">;
+
 /** A rectangle of a page for one run of the detector. */
 export interface Tile {
   readonly left: number;
@@ -21,13 +23,18 @@ export interface Tile {
 }
 
 /** Covers a page with squares of at most `side`, which is a multiple of 32. */
-export function tilesOf({ width, height }: RgbaImage, side: number): Tile[] {
+export function tilesOf({ width, height }: Size, side: number): Tile[] {
   const [columns, rows] = [startsOf(width, side), startsOf(height, side)];
   const size = {
     width: Math.min(side, roundedUp(width)),
     height: Math.min(side, roundedUp(height)),
   };
   return rows.flatMap((top) => columns.map((left) => ({ left, top, ...size })));
+}
+
+/** Pixels of all squares that cover a page. */
+export function tilePixels(page: Size, side: number): number {
+  return tilesOf(page, side).reduce((sum, { width, height }) => sum + width * height, 0);
 }
 
 function startsOf(length: number, side: number): number[] {

@@ -58,14 +58,25 @@ describe("nearside corpus publish", () => {
   it("publishes a file, and says that it is there already", async () => {
     const first = await publish("--text", "--licence", "CC0-1.0", "--description", "The docs");
     expect(first).toMatchObject({ exitCode: 0, opened: 1, closed: 1 });
-    expect(first.out).toMatch(/^docs 1 is published \(the local bucket\): 1 rows, /);
+    expect(first.out).toMatch(/^docs 1 is published in the local bucket: 1 rows, /);
     expect(await manifestOf(1)).toMatchObject({
       description: "The docs",
       licence: "CC0-1.0",
       texts: true,
       model: { name: "words", version: 1 },
     });
-    expect((await publish("--text")).out).toMatch(/^docs 1 was published already/);
+    expect((await publish("--text")).out).toBe(
+      "docs 1 was published already, with the same rows, in the local bucket.\n",
+    );
+  });
+
+  it("says that a version keeps its description and licence", async () => {
+    await publish("--licence", "CC0-1.0");
+    expect((await publish("--licence", "CC0-1.0")).out).not.toContain("stay");
+    expect((await publish("--licence", "MIT")).out).toContain("stay as they were");
+    const other = await publish("--licence", "MIT", "--version", "2");
+    expect(other.out).toMatch(/^docs 2 is published/);
+    expect((await manifestOf(2)).licence).toBe("MIT");
   });
 
   it("takes another version of the model, and moves a label", async () => {

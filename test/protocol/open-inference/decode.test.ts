@@ -35,7 +35,8 @@ const PICTURES = {
 const PICTURE = [2, 0, 0, 0, 0xff, 0xd8];
 const BYTES = [0, 0, 0x80, 0x3f, 0, 0, 0xc0, 0x7f, ...PICTURE];
 
-const TWIN = { name: "pictures", datatype: "BYTES", shape: [0], data: [] };
+const TWIN = { name: "pictures", datatype: "BYTES", shape: [1], data: ["a"] };
+const TEXT = [1, 0, 0, 0, 65];
 
 /** A body of this JSON and these bytes. */
 function bodyOf(header: unknown, bytes: readonly number[] = BYTES) {
@@ -99,7 +100,7 @@ describe("a request with tensors as bytes", () => {
     fc.assert(
       fc.property(
         fc.array(fc.float({ noNaN: true }), { minLength: 2, maxLength: 2 }),
-        fc.array(fc.string(), { maxLength: MAX_BATCH }),
+        fc.array(fc.string(), { minLength: 1, maxLength: MAX_BATCH }),
         (numbers, texts) => {
           const inputs = {
             x: { datatype: "FP32", shape: [1, 2], data: Float32Array.from(numbers) },
@@ -133,14 +134,14 @@ describe("a request with tensors as bytes", () => {
 
   it("feeds a session the bytes of the body themselves, wherever they stand in it", () => {
     for (const padding of ["", " ", "  ", "   "]) {
-      const header = `${padding}${JSON.stringify({ inputs: [X, { ...PICTURES, shape: [0], parameters: { binary_data_size: 0 } }] })}`;
-      const { bytes, headerLength } = bodyOf(header, BYTES.slice(0, 8));
+      const header = `${padding}${JSON.stringify({ inputs: [X, { ...PICTURES, parameters: { binary_data_size: 5 } }] })}`;
+      const { bytes, headerLength } = bodyOf(header, [...BYTES.slice(0, 8), ...TEXT]);
       const feeds = feedsOf(decodeInferRequest(bytes, headerLength, manifest, HERE));
       const x = feeds["x"];
       if (x === undefined || !("bytes" in x)) throw new Error("the input became elements");
       expect(x.bytes.buffer).toBe(bytes.buffer);
       expect([x.bytes.byteOffset, x.bytes.length]).toEqual([headerLength, 8]);
-      expect(feeds["pictures"]).toEqual({ datatype: "BYTES", shape: [0], data: [] });
+      expect(feeds["pictures"]).toEqual({ datatype: "BYTES", shape: [1], data: ["A"] });
     }
   });
 
@@ -161,6 +162,7 @@ describe("a request with tensors as bytes", () => {
     ["names one twice", { inputs: [X, PICTURES, TWIN] }, "invalid_request", "inputs[2].name"],
     ["is of another datatype", withX({ datatype: "FP64" }), "invalid_tensor", "inputs[0].datatype"],
     ["is of another shape", withX({ shape: [2] }), "invalid_tensor", "inputs[0].shape"],
+    ["is empty", withX({ shape: [0, 2] }), "invalid_tensor", "inputs[0].shape"],
     ["is a batch too large", withX({ shape: [5, 2] }), "batch_too_large", "inputs[0].shape[0]"],
     [
       "has other bytes than its shape",

@@ -76,6 +76,7 @@ describe("checkParameters", () => {
 describe("checkEmbedding", () => {
   it.each([
     ["encoding_format", ["float", "base64", null, undefined], ["hex", "", 1, true]],
+    ["corpus", [null, undefined], ["docs", "", 1]],
     ["dimensions", [1, 384, null], [0, 385, 1.5, "2", Number.NaN]],
     ["user", ["ada", "", null], [7, {}, ["ada"]]],
     ["input", ["", ["a"], [0], [[1], [2, 3]]], [null, 7, [], [[]], ["a", 1], [-1], [1.5], [[[1]]]]],

@@ -97,6 +97,24 @@ describe("publishCorpus", () => {
     },
   );
 
+  it("publishes nothing twice, whatever was published in between", async () => {
+    await publish();
+    await publish(ROWS.slice(1));
+    const before = target.bucket.contents();
+    expect(await publish()).toMatchObject({ present: true, manifest: { version: 1 } });
+    expect(await publish(ROWS.slice(1))).toMatchObject({ present: true, manifest: { version: 2 } });
+    expect(target.bucket.contents()).toEqual(before);
+  });
+
+  it("gives two who publish at once a version each, or the same for the same rows", async () => {
+    const lists = [ROWS, ROWS.slice(1), ROWS, ROWS.slice(0, 1)];
+    const published = await Promise.all(lists.map((rows) => publish(rows)));
+    const versions = published.map(({ manifest }) => manifest.version);
+    expect(new Set(versions)).toEqual(new Set([1, 2, 3]));
+    expect(versions[2]).toBe(versions[0]);
+    expect((await corpora())?.["docs"]?.versions).toEqual([1, 2, 3]);
+  });
+
   it("never overwrites a version", async () => {
     await publish(ROWS, { version: 7 });
     expect(await publish(ROWS, { version: 7 })).toMatchObject({ present: true });
@@ -143,6 +161,11 @@ describe("publishCorpus", () => {
         { id: "a", text: "" },
       ],
       "row 2: The text is empty.",
+    ],
+    [[{ id: "\ud800", vector: [1, 1] }], "row 1: the id is no Unicode: half a surrogate pair."],
+    [
+      [{ id: "a", vector: [1, 1], metadata: { n: "\udfff" } }],
+      'row 1: "n" is no Unicode: half a surrogate pair.',
     ],
     [[], "rows has no rows."],
   ])("says which row is wrong: %j", async (rows, message) => {

@@ -74,6 +74,16 @@ describe("rowsOfPlace", () => {
     expect(first.rows).toBeGreaterThanOrEqual(2);
   });
 
+  it.each([
+    ["a.jsonl", "{}\n{}\n{}\n", 3],
+    ["a.jsonl", "{}\n{}\n{}", 3],
+    ["a.jsonl", "", 0],
+    ["a.md", "# One\n\nTwo\n", 1],
+  ])("counts the rows of %s: %j", async (name, content, rows) => {
+    const file = await write(name, content);
+    expect(await (await rowsOfPlace(file)).measure()).toMatchObject({ rows });
+  });
+
   it.each(["nothing", "empty"])("refuses a place with %s in it", async (name) => {
     await mkdir(path.join(folder, "empty"));
     await expect(rowsOfPlace(path.join(folder, name))).rejects.toMatchObject({

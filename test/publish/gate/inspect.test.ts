@@ -33,7 +33,7 @@ describe("inspect", () => {
     expect(inspect(linearGraph(4, 3))).toEqual({
       opset: 17,
       operators: { Gemm: 1, ReduceSum: 1 },
-      inputs: [{ name: "x", datatype: "FP32", shape: [-1, 4] }],
+      inputs: [{ name: "x", datatype: "FP32", shape: [-1, 4], axes: ["batch", null] }],
       outputs: [
         { name: "y", datatype: "FP32", shape: [-1, 3] },
         { name: "sum", datatype: "FP32", shape: [] },

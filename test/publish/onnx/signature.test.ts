@@ -18,7 +18,7 @@ const changed = (change: (model: OnnxModel) => void): Uint8Array => {
 describe("signature", () => {
   it("tells inputs and outputs in the order of the graph", () => {
     expect(signature(linearGraph(2, 3))).toEqual({
-      inputs: [{ name: "x", datatype: "FP32", shape: [-1, 2] }],
+      inputs: [{ name: "x", datatype: "FP32", shape: [-1, 2], axes: ["batch", null] }],
       outputs: [
         { name: "y", datatype: "FP32", shape: [-1, 3] },
         { name: "sum", datatype: "FP32", shape: [] },
@@ -31,7 +31,8 @@ describe("signature", () => {
     async (datatype) => {
       const onnx = identityGraph(datatype, 3);
       const { inputs, outputs } = await wasmSession({ graph: onnx });
-      expect(signature(onnx)).toEqual({ inputs, outputs });
+      const axes = ["d0", "d1", "d2"];
+      expect(signature(onnx)).toEqual({ inputs: inputs.map((one) => ({ ...one, axes })), outputs });
     },
   );
 
@@ -50,6 +51,14 @@ describe("signature", () => {
     const graph = new GraphBuilder("g");
     graph.input("x", "FP32", shape);
     expect(signature(graph.toBytes()).inputs[0]?.shape).toEqual(expected);
+  });
+
+  it("says nothing of axes without a name", () => {
+    const graph = new GraphBuilder("g");
+    graph.input("x", "FP32", [-1, 2]);
+    expect(signature(graph.toBytes()).inputs).toEqual([
+      { name: "x", datatype: "FP32", shape: [-1, 2] },
+    ]);
   });
 
   it("leaves out initialisers that are listed as inputs", () => {

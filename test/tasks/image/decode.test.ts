@@ -1,7 +1,7 @@
 import { deflateSync } from "node:zlib";
 
 import fc from "fast-check";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 
 import { joined } from "../../../src/bytes.ts";
 import { NearsideError } from "../../../src/errors.ts";
@@ -223,6 +223,33 @@ describe("bombs", () => {
     expect(decode(animation)).toEqual(decode(files.PNG));
   });
 
+  it.each([
+    ["", false],
+    ["interlaced ", true],
+  ])("refuses an %sPNG of 8 × 8 pixels that inflates to 48 MB", (_, interlaced) => {
+    const bytes = pngOfChunks([
+      ["IHDR", ihdr(8, 8, interlaced)],
+      ["IDAT", deflateSync(new Uint8Array(48 * 1024 * 1024))],
+      ["IEND", new Uint8Array()],
+    ]);
+    expect(() => decode(bytes)).toThrow("holds more data than its header says");
+  });
+
+  it("takes a PNG whose pixels stand in many chunks", () => {
+    const row = new Uint8Array(1 + 3 * 2_000).fill(7);
+    row[0] = 0;
+    const deflated = deflateSync(joined(Array.from({ length: 1_000 }, () => row)), { level: 0 });
+    const parts = Array.from({ length: Math.ceil(deflated.length / 8_192) }, (__, at) =>
+      deflated.subarray(8_192 * at, 8_192 * (at + 1)),
+    );
+    const bytes = pngOfChunks([
+      ["IHDR", ihdr(2_000, 1_000)],
+      ...parts.map((part) => ["IDAT", part] as const),
+      ["IEND", new Uint8Array()],
+    ]);
+    expect(decode(bytes)).toMatchObject({ width: 2_000, height: 1_000 });
+  });
+
   it("reads no more of an interlaced PNG than its header says", () => {
     const bytes = pngOfChunks([
       ["IHDR", ihdr(8, 8, true)],
@@ -230,6 +257,56 @@ describe("bombs", () => {
       ["IEND", new Uint8Array()],
     ]);
     expect(decode(bytes)).toMatchObject({ width: 8, height: 8 });
+  });
+});
+
+describe("instances of decoders", () => {
+  /** How many are made while pictures are decoded. */
+  function made(decoding: () => void): number {
+    const instances = vi.spyOn(WebAssembly, "Instance");
+    try {
+      decoding();
+      return instances.mock.calls.length;
+    } finally {
+      instances.mockRestore();
+    }
+  }
+  const ROUNDS = 20;
+  const often = (...pictures: readonly Uint8Array[]) =>
+    made(() => {
+      for (let round = 0; round < ROUNDS; round++)
+        pictures.forEach((one) => outcomeOf(() => decode(one)));
+    });
+
+  it("are one for each format, however they alternate", () => {
+    expect(
+      often(files["baseline JPEG"], files["lossy WebP"], files.PNG, files["lossless WebP"]),
+    ).toBeLessThanOrEqual(3);
+  });
+
+  it("go on after a picture that is cut off", () => {
+    expect(often(withoutScanData(files["progressive JPEG"]))).toBeLessThanOrEqual(1);
+  });
+
+  it("go on a few times after a picture at which they give up", () => {
+    const jpeg = files["baseline JPEG"].slice();
+    const tables = jpeg.findIndex((byte, at) => byte === 0xff && jpeg[at + 1] === 0xdb);
+    jpeg[tables + 4] = 0x0f;
+    expect(outcomeOf(() => decode(jpeg))).toBe("unsupported_image");
+    expect(often(jpeg)).toBeLessThanOrEqual(ROUNDS / 4 + 1);
+
+    const png = files.PNG.slice();
+    png.fill(0xaa, 60, 90);
+    expect(often(png)).toBeLessThanOrEqual(ROUNDS / 4 + 1);
+    const image = decode(files.PNG);
+    expect(lossOf(image, upright)).toBe(0);
+    expect(lossOf(decode(files["baseline JPEG"]), upright)).toBeLessThanOrEqual(LARGEST_LOSS);
+  });
+
+  it("stay when a picture of the most pixels made theirs grow", async () => {
+    const large = await jpegOf(drawn(1_580, 1_580, gradient), { progressive: true });
+    decode(large);
+    expect(made(() => decode(large))).toBe(0);
   });
 });
 

@@ -126,18 +126,53 @@ describe("imageInputs", () => {
   const json = (inputs: unknown): TaskRequest => ({ kind: "json", inputs, parameters: {} });
   const base64 = (bytes: Uint8Array) => Buffer.from(bytes).toString("base64");
 
-  it("takes a raw body, whatever type it is said to have", () => {
-    const request: TaskRequest = {
-      kind: "raw",
-      mediaType: "image/png",
-      mediaParameters: {},
-      bytes: jpeg,
-      parameters: {},
-    };
-    const { images, single } = imageInputs(request, limits);
+  const raw = (mediaType: string): TaskRequest => ({
+    kind: "raw",
+    mediaType,
+    mediaParameters: {},
+    bytes: jpeg,
+    parameters: {},
+  });
+
+  it.each(["image/jpeg", "application/octet-stream"])("takes a raw body as %s", (mediaType) => {
+    const { images, single } = imageInputs(raw(mediaType), limits);
     expect(single).toBe(true);
     expect(images).toEqual([{ bytes: jpeg, field: "inputs", header: { format: "jpeg", ...size } }]);
   });
+
+  it("refuses a raw body that is of another type than it is said to be", () => {
+    expect(() => imageInputs(raw("image/png"), limits)).toThrow(
+      expect.objectContaining({
+        code: "unsupported_image",
+        message: 'The image is JPEG, but was sent as "image/png".',
+        field: "inputs",
+      }),
+    );
+  });
+
+  it.each([
+    "data:image/jpeg",
+    "data:image/jpg",
+    "data:IMAGE/JPEG;name=a.jpg",
+    "data:",
+    "data:application/octet-stream",
+  ])("takes a JPEG in %s", (start) => {
+    const { images } = imageInputs(json(`${start};base64,${base64(jpeg)}`), limits);
+    expect(images).toMatchObject([{ header: { format: "jpeg" } }]);
+  });
+
+  it.each(["data:image/webp", "data:text/plain", "data:image/png"])(
+    "refuses a JPEG in %s",
+    (start) => {
+      expect(() => imageInputs(json([`${start};base64,${base64(jpeg)}`]), limits)).toThrow(
+        expect.objectContaining({
+          code: "unsupported_image",
+          message: `The image is JPEG, but was sent as "${start.slice(5)}".`,
+          field: "inputs[0]",
+        }),
+      );
+    },
+  );
 
   it("takes base64, data: URLs and arrays of them", () => {
     const inputs = [base64(png), `data:image/webp;base64,${base64(webp)}`];

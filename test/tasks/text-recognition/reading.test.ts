@@ -5,7 +5,7 @@ import { decodeCtc, joined, parseCharacters } from "../../../src/tasks/text-reco
 import type { Rectangle } from "../../../src/tasks/text-recognition/geometry.ts";
 import { readingOrder } from "../../../src/tasks/text-recognition/reading-order.ts";
 import { wholeLines } from "../../../src/tasks/text-recognition/whole-lines.ts";
-import { rectangle } from "./support.ts";
+import { inkedPage, rectangle } from "./support.ts";
 
 const CHARACTERS = parseCharacters(new TextEncoder().encode("a\nb\n，\n"));
 
@@ -25,6 +25,20 @@ describe("decodeCtc", () => {
         CHARACTERS,
       ).text,
     ).toBe(text);
+  });
+
+  it("reads two numbers where a gap is to be seen between digits", () => {
+    const digits = ["1", "2", "a"];
+    const read = (classes: number[], from: number) =>
+      decodeCtc(
+        classes,
+        classes.map(() => 1),
+        digits,
+        (start, end) => start < from && from < end,
+      ).text;
+    expect(read([1, 0, 0, 2, 1], 2)).toBe("1 21");
+    expect(read([1, 2, 0, 0, 1], 3)).toBe("12 1");
+    expect(read([1, 0, 0, 3, 1], 2)).toBe("1a1");
   });
 
   it("is as sure as it is of its characters, on average", () => {
@@ -88,11 +102,13 @@ describe("readingOrder", () => {
 });
 
 describe("wholeLines", () => {
+  const inked = inkedPage(600, 400, { left: 0, width: 0 });
+
   it.each([0, 5, -12])("joins parts that overlap along a line at %d degrees", (degrees) => {
     const angle = (degrees * Math.PI) / 180;
     const part = (shift: number, width: number) =>
       rectangle([200 + shift * Math.cos(angle), 200 + shift * Math.sin(angle)], width, 30, degrees);
-    const lines = wholeLines([part(-100, 120), part(100, 120), part(0, 100)]);
+    const lines = wholeLines(inked, [part(-100, 120), part(100, 120), part(0, 100)]);
     expect(lines).toHaveLength(1);
     expect(lines[0]?.width).toBeCloseTo(320);
     expect(lines[0]?.height).toBeCloseTo(30);
@@ -104,11 +120,35 @@ describe("wholeLines", () => {
     ["a heading across it", rectangle([200, 200], 200, 90)],
     ["a line across it", rectangle([200, 200], 200, 30, 40)],
   ])("leaves %s alone", (_title, other) => {
-    expect(wholeLines([rectangle([200, 200], 200, 30), other])).toHaveLength(2);
+    expect(wholeLines(inked, [rectangle([200, 200], 200, 30), other])).toHaveLength(2);
+  });
+
+  it.each(["in order", "in reverse"])(
+    "keeps two cells apart whose boxes overlap across a gap, each with its own letters, %s",
+    (order) => {
+      const page = inkedPage(600, 400, { left: 195, width: 10 });
+      const cells = [rectangle([150, 200], 108, 30), rectangle([225, 200], 58, 30)];
+      const lines = wholeLines(page, order === "in order" ? cells : cells.toReversed());
+      const ends = lines
+        .map(({ centre, width }) => [centre.x - width / 2, centre.x + width / 2])
+        .toSorted(([a = 0], [b = 0]) => a - b);
+      expect(ends).toHaveLength(2);
+      expect(ends[0]?.[0]).toBeCloseTo(96);
+      expect(ends[1]?.[1]).toBeCloseTo(254);
+      // With a margin of 3 pixels they end at the middle of the gap.
+      expect(Math.abs((ends[0]?.[1] ?? 0) - 197)).toBeLessThanOrEqual(1);
+      expect(Math.abs((ends[1]?.[0] ?? 0) - 203)).toBeLessThanOrEqual(1);
+    },
+  );
+
+  it("joins a word that is cut where no gap is to be seen", () => {
+    const page = inkedPage(600, 400, { left: 199, width: 2 });
+    const parts = [rectangle([150, 200], 108, 30), rectangle([225, 200], 58, 30)];
+    expect(wholeLines(page, parts)).toHaveLength(1);
   });
 
   it("turns what is higher than wide", () => {
-    const [line] = wholeLines([rectangle([50, 100], 30, 150)]);
+    const [line] = wholeLines(inked, [rectangle([50, 100], 30, 150)]);
     expect(line).toMatchObject({ width: 150, height: 30, along: { x: -0, y: 1 } });
   });
 });

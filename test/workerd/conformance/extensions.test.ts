@@ -144,8 +144,10 @@ describe("model configuration", () => {
   });
 
   it("config-ensemble: lists the members of an ensemble as its steps", async () => {
-    expect(await json("/v2/models/pages/config")).toMatchObject({
+    expect(await json("/v2/models/pages/config")).toEqual({
+      name: "pages",
       platform: "ensemble",
+      version_policy: { specific: { versions: [1] } },
       ensemble_scheduling: {
         step: [
           { model_name: "detector", model_version: 1 },
@@ -243,13 +245,20 @@ describe("model repository", () => {
       { name: "echo", version: "1", state: "READY", reason: "", nearside: absent },
       unavailable("large", /does not fit/),
       unavailable("far", /origin pool/),
-      { name: "pages", version: "1", state: "READY", reason: "", nearside: absent },
+      unavailable("pages", /use \/v1\/predict\/pages/),
     ]);
+  });
+
+  it("model-ready-not: answers 503 for whatever takes no tensors", async () => {
+    for (const model of ["large", "far", "pages"]) {
+      const answering = edgeOf().send(`/v2/models/${model}/ready`);
+      expect(await codeOf(answering)).toEqual([503, "model_unavailable"]);
+    }
   });
 
   it("index-ready: leaves out what is not ready when it is told to", async () => {
     const index = await (await post("/v2/repository/index", { ready: true })).json<object[]>();
-    expect(index).toHaveLength(4);
+    expect(index).toHaveLength(3);
     const everything = await (await post("/v2/repository/index")).json<object[]>();
     expect(everything).toHaveLength(6);
     for (const body of [{ ready: "yes" }, [], 1]) {

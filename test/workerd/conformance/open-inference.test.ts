@@ -79,9 +79,9 @@ function exampleGraph(): Uint8Array<ArrayBuffer> {
 function mixedGraph(): Uint8Array<ArrayBuffer> {
   const graph = new GraphBuilder("mixed");
   for (const [index, datatype] of (["INT64", "FP64"] as const).entries()) {
-    graph.input(`x${index}`, datatype, ["n"]);
+    graph.input(`x${index}`, datatype, [`n${index}`]);
     graph.op("Identity", [`x${index}`], {}, `y${index}`);
-    graph.output(`y${index}`, datatype, ["n"]);
+    graph.output(`y${index}`, datatype, [`n${index}`]);
   }
   return graph.toBytes();
 }
@@ -303,9 +303,7 @@ describe("inference", () => {
     expect(await (await edge.infer("linear", batch)).json()).toMatchObject({
       outputs: [{ shape: [3, 2] }, { shape: [] }],
     });
-    expect(
-      await (await edge.infer(echo("INT32"), tensor("INT32", [0, 5], []))).json(),
-    ).toMatchObject({ outputs: [{ shape: [0, 5], data: [] }] });
+    expect((await edge.infer(echo("INT32"), tensor("INT32", [0, 5], []))).status).toBe(400);
     expect(await (await edge.infer("scalar", tensor("FP32", [], [7]))).json()).toMatchObject({
       outputs: [{ shape: [], data: [7] }],
     });

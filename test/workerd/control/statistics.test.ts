@@ -1,7 +1,7 @@
 import { createMessageBatch, evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { env, exports } from "cloudflare:workers";
 import fc from "fast-check";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 
 import type { RequestEvent } from "../../../src/billing/usage-event.ts";
 import control from "../../../workers/control/index.ts";
@@ -89,6 +89,18 @@ describe("counts of a model's requests", () => {
     expect(await counts()).toMatchObject([{ success: { count: 1 } }]);
     await object.record([later], []);
     expect(await counts()).toMatchObject([{ success: { count: 2 } }]);
+  });
+
+  it("counts once what is counted though no alarm can be set", async () => {
+    const { record, counts, object } = fresh();
+    const error = vi.spyOn(console, "error").mockImplementation(() => {});
+    await runInDurableObject(object, (_, { storage }) => {
+      vi.spyOn(storage, "getAlarm").mockRejectedValueOnce(new Error("away"));
+    });
+    await record([requestEvent()]);
+    expect(JSON.stringify(error.mock.calls)).toContain("alarm_not_set");
+    error.mockRestore();
+    expect(await counts()).toMatchObject([{ success: { count: 1 } }]);
   });
 
   it("remembers a shadow for as long as it keeps coming", async () => {

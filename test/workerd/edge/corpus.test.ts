@@ -55,11 +55,18 @@ beforeAll(async () => {
       },
       damaged: one(damaged),
       liar: one({ ...docs, name: "liar", columns: [] }),
-      newer: one({ ...docs, name: "newer", snapshot: { ...docs.snapshot, format: 2 } }),
+      newer: one({ ...docs, name: "newer", snapshot: { ...docs.snapshot, format: 1 } }),
       huge: one({ ...docs, name: "huge", memory: { heapBytes: 90e6, taskBytes: 0 } }),
       long: one({ ...docs, name: "long", count: 80_000_000 }),
       shadowed: one({ ...docs, name: "shadowed", model: { name: "shadowed", version: 1 } }),
       far: one({ ...docs, name: "far", model: { name: "far", version: 1 } }),
+      "far-huge": one({
+        ...docs,
+        name: "far-huge",
+        model: { name: "far", version: 1 },
+        memory: { heapBytes: 200e6, taskBytes: 0 },
+      }),
+      123: one({ ...docs, name: "123" }),
     },
     pools: {
       tensors: { protocol: "open-inference", endpoints: [{ url: "https://far.example.com" }] },
@@ -204,17 +211,68 @@ describe("a corpus at the edge", () => {
       "invalid_input",
       "parameters.filter",
     ],
-    ["half a vector", { corpus: "docs", dimensions: 2 }, 422, "invalid_input", "parameters.corpus"],
     [
       "more vectors than one request may scan",
       { corpus: "long" },
       413,
       "batch_too_large",
-      "inputs",
+      "parameters.corpus",
     ],
   ])("refuses %s", async (_, parameters, status, code, field) => {
     const response = await ask(edgeOf(), ["north", "east"], parameters);
     expect(await response.json()).toMatchObject({ status, code, field });
+  });
+
+  it.each([
+    [
+      "a comparison",
+      { source_sentence: "north", sentences: ["north", "east", "south"] },
+      { corpus: "docs" },
+      "parameters.corpus",
+    ],
+    [
+      "a comparison with one sentence",
+      { source_sentence: "north", sentences: ["north"] },
+      { corpus: "docs", top: 1 },
+      "parameters.corpus",
+    ],
+    ["half a vector", "north", { corpus: "docs", dimensions: 2 }, "parameters.corpus"],
+    ["rows without a corpus", "north", { top: 2 }, "parameters.top"],
+    ["a filter without a corpus", "north", { filter: { pole: true } }, "parameters.filter"],
+    ["a corpus of a number", "north", { corpus: 123 }, "parameters.corpus"],
+  ])("refuses %s before anything runs", async (_, inputs, parameters, field) => {
+    const edge = edgeOf();
+    const response = await ask(edge, inputs, parameters);
+    expect(await response.json()).toMatchObject({ status: 422, code: "invalid_input", field });
+    expect(edge.calls).toEqual(["CATALOG.get"]);
+    expect(edge.isolate.host.stats().loads).toBe(0);
+  });
+
+  it("takes parameters of a JSON body from the query, too; the body's count", async () => {
+    const found = await edgeOf().post("/v1/predict/words?corpus=docs&top=2", {
+      inputs: "north",
+      parameters: { top: 1 },
+    });
+    expect(await ids(found)).toEqual(["n"]);
+  });
+
+  it("takes a corpus whose name is a number from a query", async () => {
+    const response = await edgeOf().send("/v1/predict/words?corpus=123&top=1", {
+      method: "POST",
+      headers: { "content-type": "text/plain" },
+      body: "east",
+    });
+    expect(await ids(response)).toEqual(["e"]);
+  });
+
+  it("asks no pool for what its corpus is too large for", async () => {
+    const origin = fakeOrigin(() => {
+      throw new Error("It was asked.");
+    });
+    const edge = edgeOf({ ORIGIN: origin.binding });
+    const response = await ask(edge, "north", { corpus: "far-huge" }, "far");
+    expect(await response.json()).toMatchObject({ status: 507, code: "model_too_large" });
+    expect(origin.asked).toHaveLength(0);
   });
 
   it("refuses model and corpus that don't fit together before a byte is fetched", async () => {
@@ -225,7 +283,7 @@ describe("a corpus at the edge", () => {
   });
 
   it.each([
-    ["damaged", "is missing from the store, or altered"],
+    ["damaged", "is missing from the store, or altered: `nearside corpus verify damaged --drop`"],
     ["liar", "is not the one in its manifest"],
     ["newer", "was published by another release"],
   ])("does not answer with a corpus that is %s", async (corpus, detail) => {
@@ -257,6 +315,31 @@ describe("a corpus at the edge", () => {
     expect((await ask(edge, "north", { corpus: "shadowed" }, "shadowed")).status).toBe(200);
     const shadow = edge.events.find(({ kind }) => kind === "shadow");
     expect(shadow).toMatchObject({ outcome: "compared", comparison: { kind: "embedding" } });
+  });
+
+  it.each([
+    ["north", { corpus: "dogs" }],
+    ["north", { corpus: "shadowed", filter: { x: 1 } }],
+    ["north", { corpus: "shadowed", dimensions: 2 }],
+  ])(
+    "holds a search of %j by %j that is refused against no version",
+    async (inputs, parameters) => {
+      const edge = edgeOf();
+      expect((await ask(edge, inputs, parameters, "shadowed")).ok).toBe(false);
+      expect(edge.events.map(({ kind }) => kind)).toEqual(["request"]);
+    },
+  );
+
+  it("tells of a shadow and of what it is compared with the same units: those of the model", async () => {
+    const edge = edgeOf();
+    await ask(edge, ["north", "east"], { corpus: "shadowed" }, "shadowed");
+    const [request, shadow] = edge.events;
+    expect(request).toMatchObject({ kind: "request", units: { items: 2, vectors: 8 } });
+    expect(shadow).toMatchObject({
+      kind: "shadow",
+      units: { items: 2, tokens: expect.any(Number) },
+    });
+    expect(shadow).toHaveProperty("unitsAgainst", shadow?.units);
   });
 
   it("ranks here what a pool has computed", async () => {

@@ -245,6 +245,14 @@ describe("POST /v1/embeddings of a model at the edge", () => {
     ]);
   });
 
+  it("reads 2 MiB at most, whatever the model's pool would take", async () => {
+    const { post } = edgeOf();
+    const input = "n".repeat(2 * 1024 * 1024);
+    const response = await post(PATH, { model: "passed", input });
+    expect(response.status).toBe(413);
+    expect(await response.json()).toMatchObject({ error: { code: "body_too_large" } });
+  });
+
   it("is shown to a shadow, which computes vectors of its own", async () => {
     const { post, events } = edgeOf();
     await post(PATH, { model: "shadowed", input: ["north", "east"], encoding_format: "base64" });

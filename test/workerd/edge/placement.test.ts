@@ -22,6 +22,7 @@ import {
   fakeOrigin,
   type Respond,
 } from "../../support/fake-origin.ts";
+import { publishEmbedding } from "../../support/embedding-model.ts";
 import { linearGraph } from "../../support/graphs.ts";
 import { publishGraph } from "../../support/publish-graph.ts";
 import { TABULAR_TASK, tabularGraph } from "../protocol/models.ts";
@@ -72,7 +73,11 @@ beforeAll(async () => {
     versions: { 1: manifest, 2: { ...manifest, version: 2 } },
     labels: { stable: 1 },
   });
-  const routed = [...manifests, damaged, shape].map((one) => [
+  const wide = await publishEmbedding(env.MODELS, "wide", {
+    task: { type: "embedding", maxTokens: 256, dimensions: 3, tokenizer: "tokenizer" },
+    limits: { maxBatch: 64, maxBodyBytes: 4_096 },
+  });
+  const routed = [...manifests, damaged, shape, wide].map((one) => [
     one.name,
     { ...of(one), origin: { ...origin, versioned: one.name === "versioned" } },
   ]);
@@ -178,6 +183,26 @@ describe("a request with an origin behind the edge", () => {
     const headers = { "content-type": "application/json" };
     const response = await send("/v2/models/near/infer", { method: "POST", headers, body });
     expect(placedAt(response)).toEqual(["origin", "over_limit"]);
+  });
+
+  it("goes to the origin when its tensors are more than the edge computes at once", async () => {
+    const { infer, origin } = edgeWith();
+    const texts = (rows: number, tokens: number) =>
+      ["input_ids", "attention_mask"].map((name) => ({
+        name,
+        datatype: "INT64",
+        shape: [rows, tokens],
+        data: Array<number>(rows * tokens).fill(1),
+      }));
+    expect(placedAt(await infer("wide", texts(4, 128)))).toEqual(["edge", "default"]);
+    expect(placedAt(await infer("wide", texts(5, 128)))).toEqual(["origin", "over_limit"]);
+    expect(await problem(await infer("wide", texts(1, 257)))).toMatchObject({
+      code: "input_too_long",
+    });
+    expect(await problem(await infer("wide", texts(65, 256)))).toMatchObject({
+      code: "batch_too_large",
+    });
+    expect(origin.asked).toHaveLength(1);
   });
 
   it("is refused when it is more than the origin takes", async () => {

@@ -171,6 +171,39 @@ describe("OrtSession", () => {
     expect(session.heapBytes).toBeLessThanOrEqual(limit);
   });
 
+  it("is spent after eight failed runs, and goes on", async () => {
+    const session = await sessionOf(gatherGraph(4));
+    const look = (index: bigint) =>
+      session.run({ index: { datatype: "INT64", shape: [1], data: BigInt64Array.of(index) } });
+    const spent = Array.from({ length: 9 }, () => {
+      expect(() => look(9n)).toThrow(OrtError);
+      return session.isSpent;
+    });
+    expect(spent).toEqual([...Array<boolean>(7).fill(false), true, true]);
+    expect(look(1n)["y"]?.data).toEqual(Float32Array.of(2, 3));
+  });
+
+  it("is not spent by what is refused before it runs", async () => {
+    const session = await sessionOf(gatherGraph(4));
+    for (let call = 0; call < 20; call++) expect(() => session.run({})).toThrow("is missing");
+    expect(session.isSpent).toBe(false);
+  });
+
+  it("is spent at once when it has run out of memory, or has grown in vain", async () => {
+    let mayGrow = false;
+    const instance = await startOrt(wasm, () => mayGrow);
+    const session = createSession(instance, { graph: outerProductGraph() });
+    const column: Tensor = {
+      datatype: "FP32",
+      shape: [6_000, 1],
+      data: new Float32Array(6_000),
+    };
+    expect(() => session.run({ x: column })).toThrow(OrtError);
+    expect(session.isSpent).toBe(true);
+    mayGrow = true;
+    expect(session.run({ x: column })["y"]?.shape).toEqual([6_000, 6_000]);
+  });
+
   it("is unusable after a trap, and says so", async () => {
     const instance = await startOrt(wasm);
     const { handles } = createSession(instance, { graph: linearGraph(2, 2) });

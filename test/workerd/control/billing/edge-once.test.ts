@@ -70,6 +70,33 @@ describe("Idempotency-Key", () => {
     );
   });
 
+  it("is for one way to read the body, however that is written", async () => {
+    const { ask } = await richEdge();
+    const length = { "inference-header-content-length": String(x(1, 2).length) };
+    const bytes = { ...once, ...length, "content-type": "application/octet-stream" };
+    const again = async (headers: Record<string, string>): Promise<unknown> => {
+      const response = await ask(x(1, 2), { ...bytes, ...headers });
+      return response.headers.get("idempotent-replayed") ?? (await codeOf(response));
+    };
+    const refused = [422, "idempotency_conflict"];
+    expect((await ask(x(1, 2), bytes)).status).toBe(200);
+    expect(await again({ "content-type": "Application/Octet-Stream ;" })).toBe("true");
+    expect(await again({ "accept-encoding": "gzip" })).toBe("true");
+    expect(await again({ "content-type": "application/json" })).toEqual(refused);
+    expect(await again({ "inference-header-content-length": "0" })).toEqual(refused);
+  });
+
+  it("knows JSON by the digest that it always had", async () => {
+    const { ask, payer } = await richEdge();
+    const { LEDGERS } = payer.bindings;
+    if (LEDGERS === undefined) throw new Error("There are no ledgers.");
+    const begin = vi.spyOn(LEDGERS, "begin");
+    const body = x(1, 2);
+    await ask(body, { ...once, "content-type": "application/json; charset=utf-8" });
+    const digest = await digestOf(`POST /v2/models/linear/infer ${await digestOf(body)}`);
+    expect(begin.mock.calls.map(([, , given]) => given)).toEqual([digest]);
+  });
+
   it("of another key, or another user, is another one", async () => {
     const { ask, payer, billed } = await richEdge();
     await ask(undefined, once);
