@@ -29,6 +29,8 @@ function nobody(): Response {
 
 export default defineConfig({
   test: {
+    // A core for each: with two there would be one that works, and one that looks on.
+    maxWorkers: "100%",
     projects: [
       {
         test: {

@@ -90,13 +90,6 @@ describe("POST /v1/predict/{model} for a client of Hugging Face", () => {
     );
   });
 
-  it("reads nothing else from the address beside JSON", async () => {
-    const response = await predict("bytes?top_k=three&task=text-classification", {
-      inputs: "zzzz",
-    });
-    expect(response.status).toBe(200);
-  });
-
   it.each([
     [{ source_sentence: "a" }, "inputs.sentences"],
     [{ source_sentence: 5, sentences: ["a"] }, "inputs.source_sentence"],

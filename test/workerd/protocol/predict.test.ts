@@ -124,13 +124,14 @@ describe("POST /v1/predict/{model}", () => {
     },
   );
 
-  it("does not read a JSON body's parameters from the query", async () => {
-    const response = await raw(
-      "/v1/predict/bytes?top_k=three",
-      "application/json",
-      '{"inputs":"zzzz"}',
-    );
-    expect(response.status).toBe(200);
+  it("reads parameters from the query beside a JSON body, whose own win", async () => {
+    const ask = (body: object) =>
+      raw("/v1/predict/bytes?top_k=three", "application/json", JSON.stringify(body));
+    expect(await problem(await ask({ inputs: "zzzz" }))).toMatchObject({
+      field: "parameters.top_k",
+    });
+    const response = await ask({ inputs: "zzzz", parameters: { top_k: 1 } });
+    expect(await response.json()).toHaveLength(1);
   });
 
   it("takes parameters that are absent, null or empty", async () => {
