@@ -1,10 +1,7 @@
-import { create } from "@bufbuild/protobuf";
-import { type NodeProto, type TensorProto, ValueInfoProtoSchema } from "onnx-buf";
+import type { NodeProto, TensorProto } from "onnx-buf";
 
-import { createSession } from "../runtime/create-session.ts";
-import { startOrt } from "../runtime/ort-module.ts";
 import { DATATYPES, type Tensor } from "../runtime/tensor.ts";
-import { OnnxError } from "./onnx/error.ts";
+import { visitValues } from "./calibrate.ts";
 import {
   bytesOf,
   float32Data,
@@ -17,7 +14,6 @@ import {
 } from "./onnx/model.ts";
 import { readCounts, UniqueNames } from "./onnx/names.ts";
 import { intAttribute, makeNode, makeTensor } from "./onnx/nodes.ts";
-import { runtimeModule } from "./runtime.ts";
 
 /**
  * How much of the difficulty moves from activations to weights: the paper's own choice.
@@ -123,34 +119,16 @@ async function channelMaxima(
   values: readonly string[],
   inputs: readonly Readonly<Record<string, Tensor>>[],
 ): Promise<Map<string, number[]>> {
-  const model = readModel(onnx);
-  const fed = new Set(model.graph.input.map(({ name }) => name));
-  for (const { name } of model.graph.initializer) fed.delete(name);
-  const computed = values.filter((name) => !fed.has(name));
-  const type = { value: { case: "tensorType", value: { elemType: DATATYPES.FP32.onnx } } } as const;
-  model.graph.output = computed.map((name) => create(ValueInfoProtoSchema, { name, type }));
-  // A session needs an output: there is nothing to run when every value is fed.
-  const session =
-    computed.length === 0
-      ? undefined
-      : createSession(await startOrt(await runtimeModule()), { graph: writeModel(model) });
   const maxima = new Map<string, number[]>();
-  for (const feeds of inputs) {
-    const outputs = { ...feeds, ...session?.run(feeds, computed) };
-    for (const name of values) {
-      const tensor = outputs[name];
-      if (tensor?.datatype !== "FP32") {
-        throw new OnnxError("unsupported_datatype", `"${name}" is not a float32 tensor.`);
-      }
-      const channels = tensor.shape.at(-1) ?? 0;
-      const largest = maxima.get(name) ?? Array<number>(channels).fill(0);
-      for (const [index, value] of tensor.data.entries()) {
-        const channel = index % channels;
-        largest[channel] = Math.max(largest[channel] ?? 0, Math.abs(value));
-      }
-      maxima.set(name, largest);
+  await visitValues(onnx, values, inputs, (name, { shape, data }) => {
+    const channels = shape.at(-1) ?? 0;
+    const largest = maxima.get(name) ?? Array<number>(channels).fill(0);
+    for (const [index, value] of data.entries()) {
+      const channel = index % channels;
+      largest[channel] = Math.max(largest[channel] ?? 0, Math.abs(value));
     }
-  }
+    maxima.set(name, largest);
+  });
   return maxima;
 }
 
